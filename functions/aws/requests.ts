@@ -1,0 +1,36 @@
+/**
+ * What every AWS client of ours is made with. The SDK only warns of a request that takes too long unless it is told to
+ * throw, and one that hangs would eat the 30 seconds a function has.
+ */
+export const clientOptions = {
+  maxAttempts: 3,
+  requestHandler: { requestTimeout: 5000, connectionTimeout: 2000, throwOnRequestTimeout: true },
+} as const;
+
+/** RunTask is the slow one. */
+export const slowClientOptions = {
+  maxAttempts: 3,
+  requestHandler: { requestTimeout: 10_000, connectionTimeout: 2000, throwOnRequestTimeout: true },
+} as const;
+
+/** Whatever is asked of ECS, attempts and all, is over by then: the message is handled again instead. */
+export function withinSeconds(seconds: number): { readonly abortSignal: AbortSignal } {
+  return { abortSignal: AbortSignal.timeout(seconds * 1000) };
+}
+
+/** Did AWS fail, or the way to it, and not we? Then the same may well work later. */
+export function isPassing(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if ('$fault' in error) return error.$fault === 'server' || '$retryable' in error || passing.has(error.name);
+  return passing.has(error.name) || ('code' in error && typeof error.code === 'string');
+}
+
+const passing = new Set([
+  'TimeoutError',
+  'AbortError',
+  'ThrottlingException',
+  'TransactionConflictException',
+  'TransactionCanceledException',
+  'ProvisionedThroughputExceededException',
+  'RequestLimitExceeded',
+]);

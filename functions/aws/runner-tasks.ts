@@ -1,0 +1,169 @@
+import {
+  BlockedException,
+  ClientException,
+  ConflictException,
+  DescribeTasksCommand,
+  ECSClient,
+  InvalidParameterException,
+  ListTasksCommand,
+  RunTaskCommand,
+  StopTaskCommand,
+  type Task,
+} from '@aws-sdk/client-ecs';
+import type { Settings } from '../contracts/settings.ts';
+import { decodeStoppedTask, runnerContainer } from '../contracts/stopped-task.ts';
+import type { RunnerTask, RunResult, TaskOrder } from '../contracts/task-order.ts';
+import { slowClientOptions, withinSeconds } from './requests.ts';
+
+export type RunnerTasks = {
+  readonly runTask: (order: TaskOrder) => Promise<RunResult>;
+  readonly stopTask: (taskArn: string, reason: string) => Promise<void>;
+  /** Every task of one runner that ECS still knows, running or stopped. ECS forgets a stopped one after an hour. */
+  readonly findTasks: (runner: {
+    readonly runnerId: string;
+    readonly taskArn?: string | undefined;
+  }) => Promise<readonly RunnerTask[]>;
+  /** Every task of this fleet that is not stopped. */
+  readonly listTasks: () => Promise<readonly RunnerTask[]>;
+};
+
+const describeAtOnce = 100;
+const scopeTag = 'github-runners:scope';
+
+export function runnerTasks(
+  settings: Pick<Settings, 'tasks' | 'prefix'>,
+  client: ECSClient = new ECSClient(slowClientOptions),
+): RunnerTasks {
+  const { cluster, subnets, securityGroups, assignPublicIp } = settings.tasks;
+
+  async function describe(taskArns: readonly string[]): Promise<RunnerTask[]> {
+    const found: RunnerTask[] = [];
+    for (let at = 0; at < taskArns.length; at += describeAtOnce) {
+      const { tasks = [] } = await client.send(
+        new DescribeTasksCommand({ cluster, tasks: taskArns.slice(at, at + describeAtOnce), include: ['TAGS'] }),
+      );
+      found.push(...tasks.flatMap((task) => runnerTaskOf(task)));
+    }
+    return found;
+  }
+
+  async function list(filter: { startedBy?: string; desiredStatus?: 'RUNNING' | 'STOPPED' }): Promise<string[]> {
+    const arns: string[] = [];
+    let nextToken: string | undefined;
+    do {
+      const page = await client.send(new ListTasksCommand({ cluster, ...filter, nextToken }));
+      arns.push(...(page.taskArns ?? []));
+      nextToken = page.nextToken;
+    } while (nextToken !== undefined);
+    return arns;
+  }
+
+  return {
+    runTask: async (order) => {
+      try {
+        const { tasks = [], failures = [] } = await client.send(
+          new RunTaskCommand({
+            cluster,
+            taskDefinition: order.taskDefinition,
+            // The provider is part of the token: a fallback is another call, not a repetition with other parameters.
+            clientToken: order.provider === 'FARGATE' ? order.runnerId : `${order.runnerId}-s`,
+            startedBy: order.runnerId,
+            count: 1,
+            capacityProviderStrategy: [{ capacityProvider: order.provider, weight: 1 }],
+            networkConfiguration: {
+              awsvpcConfiguration: {
+                subnets: [...subnets],
+                securityGroups: [...securityGroups],
+                assignPublicIp,
+              },
+            },
+            overrides: {
+              containerOverrides: [
+                { name: runnerContainer, environment: [{ name: 'CLAIM_ID', value: order.claimId }] },
+              ],
+            },
+            propagateTags: 'TASK_DEFINITION',
+            tags: Object.entries({ ...order.tags, [scopeTag]: order.scope }).map(([key, value]) => ({ key, value })),
+          }),
+          withinSeconds(10),
+        );
+        const taskArn = tasks[0]?.taskArn;
+        if (taskArn !== undefined) return { kind: 'started', taskArn };
+        const detail = failures.map(({ reason, detail: more }) => [reason, more].filter(Boolean).join(': ')).join('; ');
+        return { kind: /limit on the number of vCPUs/i.test(detail) ? 'quota' : 'no-capacity', detail };
+      } catch (error) {
+        return runFailure(error);
+      }
+    },
+    stopTask: async (taskArn, reason) => {
+      try {
+        await client.send(new StopTaskCommand({ cluster, task: taskArn, reason: reason.slice(0, 255) }));
+      } catch (error) {
+        // ECS forgets a stopped task after an hour: what it does not know does not run.
+        if (error instanceof InvalidParameterException && /not found/i.test(error.message)) return;
+        throw error;
+      }
+    },
+    findTasks: async ({ runnerId, taskArn }) => {
+      // Next to startedBy no other filter is allowed, and alone it shows what is meant to run.
+      const running = await list({ startedBy: runnerId });
+      const known = taskArn === undefined ? [] : [taskArn];
+      const found = await describe([...new Set([...running, ...known])]);
+      if (found.length > 0 || taskArn !== undefined) return found;
+      const stopped = await describe(await list({ desiredStatus: 'STOPPED' }));
+      return stopped.filter((task) => task.runnerId === runnerId);
+    },
+    listTasks: async () => {
+      const tasks = await describe(await list({ desiredStatus: 'RUNNING' }));
+      return tasks.filter(({ runnerId }) => runnerId.startsWith(`${settings.prefix}-`));
+    },
+  };
+}
+
+function runnerTaskOf(task: Task): RunnerTask[] {
+  if (task.taskArn === undefined || task.startedBy === undefined) return [];
+  return [
+    {
+      taskArn: task.taskArn,
+      runnerId: task.startedBy,
+      scope: task.tags?.find(({ key }) => key === scopeTag)?.value,
+      createdAt: task.createdAt?.getTime(),
+      // The event spells times as text where the API has dates: one reader serves both.
+      stopped: decodeStoppedTask(JSON.parse(JSON.stringify(task))),
+    },
+  ];
+}
+
+/** https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html#API_RunTask_Errors */
+function runFailure(error: unknown): RunResult {
+  if (!(error instanceof Error)) throw error;
+  const detail = `${error.name}: ${error.message}`;
+  if (error instanceof ConflictException) {
+    const [taskArn] = error.resourceIds ?? [];
+    if (taskArn !== undefined) return { kind: 'started', taskArn };
+    throw error;
+  }
+  // ECS wraps a throttled EC2 call into InvalidParameterException: https://github.com/dask/dask-cloudprovider/issues/56
+  if (error.name === 'ThrottlingException' || /RequestLimitExceeded|Rate exceeded/i.test(error.message)) {
+    return { kind: 'throttled', detail };
+  }
+  if (/limit on the number of vCPUs/i.test(error.message)) return { kind: 'quota', detail };
+  if (/Capacity is unavailable/i.test(error.message)) return { kind: 'no-capacity', detail };
+  if (
+    error instanceof ClientException ||
+    error instanceof InvalidParameterException ||
+    error instanceof BlockedException ||
+    refusals.has(error.name)
+  ) {
+    return { kind: 'refused', detail };
+  }
+  throw error;
+}
+
+const refusals = new Set([
+  'AccessDeniedException',
+  'ClusterNotFoundException',
+  'PlatformUnknownException',
+  'PlatformTaskDefinitionIncompatibilityException',
+  'UnsupportedFeatureException',
+]);

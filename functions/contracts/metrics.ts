@@ -1,0 +1,36 @@
+export const metricNamespace = 'GitHubRunners';
+
+/** Every metric this fleet emits. Dimensions are Profile, Profile and Reason, Reason, or none: never a repository or a job. */
+export const metricUnits = {
+  Deliveries: 'Count',
+  JobsQueued: 'Count',
+  JobsStarted: 'Count',
+  JobsCompleted: 'Count',
+  SecondsFromQueuedToStarted: 'Seconds',
+  Launches: 'Count',
+  LaunchesWaiting: 'Count',
+  LaunchFailures: 'Count',
+  SecondsFromQueuedToLaunched: 'Seconds',
+  RunnersEnded: 'Count',
+  RunnerSeconds: 'Seconds',
+  ProvisioningSeconds: 'Seconds',
+  PullSeconds: 'Seconds',
+  BootSeconds: 'Seconds',
+  RunnersLive: 'Count',
+  RunnersBusy: 'Count',
+  RunnersIdle: 'Count',
+  JobsWaiting: 'Count',
+  OldestWaitingSeconds: 'Seconds',
+  OldestRunnableSeconds: 'Seconds',
+  JobsHeld: 'Count',
+  JobsStolen: 'Count',
+  JobsFound: 'Count',
+  BreakersOpen: 'Count',
+  Reaped: 'Count',
+  Redelivered: 'Count',
+  DeliveriesPending: 'Count',
+  SweepFailures: 'Count',
+  GitHubRateLeftPercent: 'Percent',
+} as const;
+export type MetricName = keyof typeof metricUnits;
+export type Dimensions = { readonly Profile?: string; readonly Reason?: string };

@@ -1,0 +1,148 @@
+import { createHash } from 'node:crypto';
+import * as v from 'valibot';
+import { profileSchema } from './profile.ts';
+
+const text = v.pipe(v.string(), v.minLength(1));
+const list = v.pipe(
+  v.string(),
+  v.transform((value) => value.split(',').filter((item) => item !== '')),
+);
+
+/** The choices an operator makes in `infra/config.ts`. They ship inside each function's bundle. */
+const choicesSchema = v.strictObject({
+  version: v.literal(1),
+  fleet: text,
+  github: v.strictObject({
+    /** `https://github.com`, a GHES host, or `https://SUB.ghe.com`; no trailing slash. */
+    url: v.pipe(v.string(), v.url()),
+    /** Lower case. A delivery from another owner starts nothing. */
+    owners: v.pipe(v.array(text), v.minLength(1)),
+  }),
+  /** In the order the operator wrote them: of equally good profiles the first wins. */
+  profiles: v.pipe(v.array(profileSchema), v.minLength(1)),
+});
+export type Choices = v.InferOutput<typeof choicesSchema>;
+
+/** The names that exist only once the stack is deployed. They come to a function by its environment. */
+const namesSchema = v.object({
+  LEDGER_TABLE: text,
+  CLAIMS_TABLE: text,
+  JOBS_QUEUE_URL: text,
+  EVENTS_QUEUE_URL: text,
+  CLUSTER: text,
+  /** JSON: profile name -> task definition (family:revision or ARN). */
+  TASK_DEFINITIONS: v.pipe(v.string(), v.parseJson(), v.record(text, text)),
+  SUBNETS: list,
+  SECURITY_GROUPS: list,
+  ASSIGN_PUBLIC_IP: v.picklist(['ENABLED', 'DISABLED']),
+  /** account/region/stack: what makes this fleet's runner names its own. */
+  FLEET_ID: text,
+  APP_ID_PARAMETER: text,
+  APP_KEY_PARAMETER: text,
+  WEBHOOK_SECRET_PARAMETER: text,
+});
+type Names = v.InferOutput<typeof namesSchema>;
+
+/** What every function knows about its fleet. Holds names of secrets, never a secret. */
+export type Settings = {
+  readonly fleet: string;
+  /** Begins the name of every runner of this fleet and of no other. */
+  readonly prefix: string;
+  readonly github: { readonly url: string; readonly apiUrl: string; readonly owners: readonly string[] };
+  readonly profiles: Choices['profiles'];
+  readonly tables: { readonly ledger: string; readonly claims: string };
+  readonly queues: { readonly jobs: string; readonly events: string };
+  readonly tasks: {
+    readonly cluster: string;
+    readonly definitions: Readonly<Record<string, string>>;
+    readonly subnets: readonly string[];
+    readonly securityGroups: readonly string[];
+    readonly assignPublicIp: Names['ASSIGN_PUBLIC_IP'];
+  };
+  readonly parameters: { readonly appId: string; readonly appKey: string; readonly webhookSecret: string };
+};
+
+/** The part of the settings that decisions ask for. */
+export type Fleet = Pick<Settings, 'prefix' | 'profiles'> & { readonly owners: readonly string[] };
+
+export function fleetOf({ prefix, github, profiles }: Settings): Fleet {
+  return { prefix, owners: github.owners, profiles };
+}
+
+/** The variable that a bundle carries its choices in: esbuild replaces `process.env.FLEET_CHOICES` with the text. */
+export const choicesVariable = 'FLEET_CHOICES';
+
+export function encodeChoices(choices: Choices): string {
+  return JSON.stringify(v.parse(choicesSchema, choices));
+}
+
+export type NamesToEncode = Omit<Settings, 'fleet' | 'prefix' | 'github' | 'profiles'> & { readonly fleetId: string };
+
+/** Values may be deploy-time tokens, so they are joined and never looked into. */
+export function encodeNames(names: NamesToEncode): Record<keyof Names, string> {
+  return {
+    LEDGER_TABLE: names.tables.ledger,
+    CLAIMS_TABLE: names.tables.claims,
+    JOBS_QUEUE_URL: names.queues.jobs,
+    EVENTS_QUEUE_URL: names.queues.events,
+    CLUSTER: names.tasks.cluster,
+    TASK_DEFINITIONS: JSON.stringify(names.tasks.definitions),
+    SUBNETS: names.tasks.subnets.join(','),
+    SECURITY_GROUPS: names.tasks.securityGroups.join(','),
+    ASSIGN_PUBLIC_IP: names.tasks.assignPublicIp,
+    FLEET_ID: names.fleetId,
+    APP_ID_PARAMETER: names.parameters.appId,
+    APP_KEY_PARAMETER: names.parameters.appKey,
+    WEBHOOK_SECRET_PARAMETER: names.parameters.webhookSecret,
+  };
+}
+
+/**
+ * @param choices the text a bundle carries (see {@link choicesVariable})
+ * @throws Error naming every setting that is missing or wrong
+ */
+export function decodeSettings(choices: string | undefined, env: Record<string, string | undefined>): Settings {
+  const chosen = v.safeParse(v.pipe(v.string(), v.parseJson(), choicesSchema), choices);
+  const named = v.safeParse(namesSchema, env);
+  if (!chosen.success || !named.success) {
+    const issues = [...(chosen.issues ?? []), ...(named.issues ?? [])];
+    throw new Error(
+      `This function's settings are wrong: ${issues.map((issue) => `${v.getDotPath(issue) ?? 'settings'}: ${issue.message}`).join('; ')}`,
+    );
+  }
+  const { fleet, github, profiles } = chosen.output;
+  const names = named.output;
+  return {
+    fleet,
+    prefix: runnerPrefix(fleet, names.FLEET_ID),
+    github: { url: github.url, apiUrl: apiUrl(github.url), owners: github.owners },
+    profiles,
+    tables: { ledger: names.LEDGER_TABLE, claims: names.CLAIMS_TABLE },
+    queues: { jobs: names.JOBS_QUEUE_URL, events: names.EVENTS_QUEUE_URL },
+    tasks: {
+      cluster: names.CLUSTER,
+      definitions: names.TASK_DEFINITIONS,
+      subnets: names.SUBNETS,
+      securityGroups: names.SECURITY_GROUPS,
+      assignPublicIp: names.ASSIGN_PUBLIC_IP,
+    },
+    parameters: {
+      appId: names.APP_ID_PARAMETER,
+      appKey: names.APP_KEY_PARAMETER,
+      webhookSecret: names.WEBHOOK_SECRET_PARAMETER,
+    },
+  };
+}
+
+/** Two stacks never touch each other's runners: their names differ by account, region or stack. */
+function runnerPrefix(fleet: string, fleetId: string): string {
+  return `${fleet}-${createHash('sha256').update(fleetId).digest('hex').slice(0, 6)}`;
+}
+
+/** https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api */
+function apiUrl(url: string): string {
+  const { protocol, host, origin } = new URL(url);
+  if (host === 'github.com') return 'https://api.github.com';
+  if (host.endsWith('.ghe.com')) return `${protocol}//api.${host}`;
+  return `${origin}/api/v3`;
+}

@@ -1,0 +1,77 @@
+import * as v from 'valibot';
+
+const taskSchema = v.object({
+  taskArn: v.pipe(v.string(), v.minLength(1)),
+  clusterArn: v.string(),
+  lastStatus: v.string(),
+  startedBy: v.optional(v.string()),
+  stopCode: v.optional(v.string()),
+  stoppedReason: v.optional(v.string()),
+  capacityProviderName: v.optional(v.string()),
+  createdAt: v.optional(v.string()),
+  pullStartedAt: v.optional(v.string()),
+  pullStoppedAt: v.optional(v.string()),
+  startedAt: v.optional(v.string()),
+  stoppedAt: v.optional(v.string()),
+  containers: v.optional(
+    v.array(
+      v.object({ name: v.optional(v.string()), exitCode: v.optional(v.number()), reason: v.optional(v.string()) }),
+    ),
+    [],
+  ),
+});
+
+/** A task that is over, as ECS describes it: how far it got decides what is known. */
+export type StoppedTask = {
+  readonly taskArn: string;
+  readonly runnerId?: string;
+  readonly stopCode?: string;
+  readonly reason?: string;
+  readonly exitCode?: number;
+  readonly outOfMemory: boolean;
+  readonly provider?: string;
+  /** Seconds from RunTask to image pull, in the pull, from pull to start. */
+  readonly provisioningSeconds?: number;
+  readonly pullSeconds?: number;
+  readonly bootSeconds?: number;
+  /** From start to stop. */
+  readonly runSeconds?: number;
+};
+
+/** The name of the one container that matters. */
+export const runnerContainer = 'runner';
+
+/**
+ * Reads the `detail` of an ECS Task State Change event.
+ * https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html
+ *
+ * @returns undefined when the task is not over yet
+ * @throws Error saying which field must be what
+ */
+export function decodeStoppedTask(detail: unknown): StoppedTask | undefined {
+  const parsed = v.safeParse(taskSchema, detail);
+  if (!parsed.success) {
+    const [issue] = parsed.issues;
+    throw new Error(`a task state change's ${v.getDotPath(issue) ?? 'detail'} is wrong: ${issue.message}`);
+  }
+  const task = parsed.output;
+  if (task.lastStatus !== 'STOPPED') return undefined;
+  const container = task.containers.find(({ name }) => name === runnerContainer) ?? task.containers[0];
+  return {
+    taskArn: task.taskArn,
+    runnerId: task.startedBy,
+    stopCode: task.stopCode,
+    reason: [task.stoppedReason, container?.reason].filter((part) => part !== undefined).join(': '),
+    exitCode: container?.exitCode,
+    outOfMemory: container?.reason?.startsWith('OutOfMemory') ?? false,
+    provider: task.capacityProviderName,
+    provisioningSeconds: seconds(task.createdAt, task.pullStartedAt),
+    pullSeconds: seconds(task.pullStartedAt, task.pullStoppedAt),
+    bootSeconds: seconds(task.pullStoppedAt ?? task.createdAt, task.startedAt),
+    runSeconds: seconds(task.startedAt, task.stoppedAt),
+  };
+}
+
+function seconds(from: string | undefined, to: string | undefined): number | undefined {
+  return from === undefined || to === undefined ? undefined : (Date.parse(to) - Date.parse(from)) / 1000;
+}

@@ -1,0 +1,115 @@
+import type { Octokit, RestEndpointMethodTypes } from '@octokit/rest';
+import { GitHubError } from '../contracts/errors.ts';
+import type { JobLook } from '../contracts/job-look.ts';
+import { scopeOf, type Job, type Repository } from '../contracts/job.ts';
+import type { AppClient } from './app-client.ts';
+
+export type GitHubJobs = {
+  /** What GitHub says of one job now; `gone` when its run was deleted or we may not see it. */
+  readonly lookAtJob: (job: Job) => Promise<JobLook | 'gone'>;
+  /** The jobs of the repository's runs that are queued or in progress: all of them, unless `mayAsk` says no on the way. */
+  readonly listUnfinishedJobs: (
+    repository: Repository,
+    mayAsk?: () => boolean,
+  ) => Promise<{ readonly jobs: readonly JobLook[]; readonly complete: boolean }>;
+  /** The repositories of the owner that the App may see. */
+  readonly listRepositories: (scope: string) => Promise<readonly Repository[]>;
+};
+
+type ApiJob = RestEndpointMethodTypes['actions']['getJobForWorkflowRun']['response']['data'];
+
+export function githubJobs(app: Pick<AppClient, 'inScope'>): GitHubJobs {
+  return {
+    lookAtJob: async (job) => {
+      const { rest } = await app.inScope(scopeOf(job.repository));
+      try {
+        const { data } = await rest.actions.getJobForWorkflowRun({
+          ...partsOf(job.repository),
+          // The id goes into a path: as text, since it may exceed what a number holds.
+          job_id: job.id as unknown as number,
+        });
+        return look(data, job.repository);
+      } catch (error) {
+        // A 404 for the token, not for the job, is of another kind.
+        if (error instanceof GitHubError && error.kind === 'refused' && error.status === 404) return 'gone';
+        throw error;
+      }
+    },
+    listUnfinishedJobs: async (repository, mayAsk = () => true) => {
+      const octokit = await app.inScope(scopeOf(repository));
+      const runs = [
+        ...(await listRuns(octokit, repository, 'queued')),
+        // A run in progress has jobs that wait, for others or for a runner.
+        ...(await listRuns(octokit, repository, 'in_progress')),
+      ];
+      const jobs: JobLook[] = [];
+      for (const run_id of new Set(runs)) {
+        if (!mayAsk()) return { jobs, complete: false };
+        const found = await octokit.paginate(octokit.rest.actions.listJobsForWorkflowRun, {
+          ...partsOf(repository),
+          run_id,
+          filter: 'latest',
+          per_page: 100,
+        });
+        jobs.push(...found.map((job) => look(job, repository)));
+      }
+      return { jobs, complete: true };
+    },
+    listRepositories: async (scope) => {
+      const octokit = await app.inScope(scope);
+      const found = await octokit.paginate(octokit.rest.apps.listReposAccessibleToInstallation, { per_page: 100 });
+      return found.map((repository) => ({
+        id: String(repository.id),
+        fullName: repository.full_name,
+        ownerType: repository.owner.type === 'User' ? 'User' : 'Organization',
+        private: repository.private,
+      }));
+    },
+  };
+}
+
+async function listRuns(octokit: Octokit, repository: Repository, status: 'queued' | 'in_progress'): Promise<number[]> {
+  const runs = await octokit.paginate(octokit.rest.actions.listWorkflowRunsForRepo, {
+    ...partsOf(repository),
+    status,
+    per_page: 100,
+  });
+  return runs.map(({ id }) => id);
+}
+
+function partsOf({ fullName }: Repository): { owner: string; repo: string } {
+  const [owner = '', repo = ''] = fullName.split('/');
+  return { owner, repo };
+}
+
+function look(job: ApiJob, repository: Repository): JobLook {
+  return {
+    job: {
+      id: String(job.id),
+      runId: String(job.run_id),
+      attempt: job.run_attempt ?? 1,
+      name: job.name,
+      repository,
+      labels: job.labels,
+      createdAt: new Date(job.created_at).toISOString(),
+    },
+    state: stateOf(job.status),
+    ...(job.runner_name && { runnerName: job.runner_name }),
+    ...(job.conclusion && { conclusion: job.conclusion }),
+    ...(job.started_at && { startedAt: new Date(job.started_at).toISOString() }),
+    ...(job.completed_at && { completedAt: new Date(job.completed_at).toISOString() }),
+  };
+}
+
+function stateOf(status: ApiJob['status']): JobLook['state'] {
+  switch (status) {
+    case 'queued':
+    case 'in_progress':
+    case 'completed':
+      return status;
+    case 'waiting':
+    case 'requested':
+    case 'pending':
+      return 'blocked';
+  }
+}

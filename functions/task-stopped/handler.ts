@@ -1,0 +1,50 @@
+import type { EventBridgeEvent } from 'aws-lambda';
+import { claimStore } from '../aws/claims.ts';
+import { jobLedger } from '../aws/ledger/jobs.ts';
+import { runnerLedger } from '../aws/ledger/runners.ts';
+import { scopeLedger } from '../aws/ledger/scopes.ts';
+import { table } from '../aws/ledger/table.ts';
+import { jobQueues } from '../aws/queues.ts';
+import { secretReader } from '../aws/secrets.ts';
+import { telemetry } from '../aws/telemetry.ts';
+import { decodeSettings, fleetOf } from '../contracts/settings.ts';
+import { decodeStoppedTask, type StoppedTask } from '../contracts/stopped-task.ts';
+import { appClient } from '../github/app-client.ts';
+import { githubRunners } from '../github/runners.ts';
+import { settleTask, type SettlePorts, type SettleVerdict } from './settle-task.ts';
+
+const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);
+const { log, count, measure, flush } = telemetry('task-stopped');
+const ledger = table(settings.tables.ledger);
+const app = appClient({ apiUrl: settings.github.apiUrl, parameters: settings.parameters, secrets: secretReader() });
+const ports: SettlePorts = {
+  ...jobLedger(ledger, Date.now),
+  ...runnerLedger(ledger, settings.tables.claims, Date.now),
+  ...claimStore(settings.tables.claims),
+  ...scopeLedger(ledger),
+  ...githubRunners(app),
+  now: Date.now,
+  fleet: fleetOf(settings),
+  sendLaunches: jobQueues(settings.queues).sendLaunches,
+};
+
+export async function handler(event: EventBridgeEvent<'ECS Task State Change', unknown>): Promise<void> {
+  try {
+    const task = decodeStoppedTask(event.detail);
+    if (task !== undefined) report(task, await settleTask(task, ports));
+  } finally {
+    flush();
+  }
+}
+
+function report(task: StoppedTask, verdict: SettleVerdict): void {
+  log('info', `task stopped: ${verdict.kind}`, verdict);
+  if (verdict.kind !== 'ended') return;
+  const Profile = verdict.profile;
+  count('RunnersEnded', { Profile, Reason: verdict.ending });
+  if (verdict.held) count('JobsHeld', { Profile });
+  measure('ProvisioningSeconds', task.provisioningSeconds, { Profile });
+  measure('PullSeconds', task.pullSeconds, { Profile });
+  measure('BootSeconds', task.bootSeconds, { Profile });
+  measure('RunnerSeconds', task.runSeconds, { Profile });
+}

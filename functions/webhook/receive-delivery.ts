@@ -1,0 +1,122 @@
+import { isUtf8 } from 'node:buffer';
+import { decodeWorkflowJob, type WorkflowJobDelivery } from '../contracts/delivery.ts';
+import { MissingSecretError } from '../contracts/errors.ts';
+import type { JobEvent, LaunchMessage } from '../contracts/messages.ts';
+import type { Fleet } from '../contracts/settings.ts';
+import { decideDelivery } from './decide-delivery.ts';
+import { verifySignature } from './verify-signature.ts';
+
+export type DeliveryRequest = {
+  readonly body: Uint8Array;
+  readonly signature: string | undefined;
+  readonly event: string | undefined;
+  /** The delivery's GUID. Not signed, so good for the log alone. */
+  readonly delivery: string | undefined;
+  readonly contentType: string | undefined;
+};
+
+export type DeliveryPorts = {
+  readonly now: () => number;
+  readonly fleet: Fleet;
+  /** The webhook secrets in force, one or two; `fresh` asks for a new look, which is granted once a minute. */
+  readonly readSecrets: (options?: { readonly fresh: boolean }) => Promise<readonly string[]>;
+  readonly sendLaunch: (message: LaunchMessage) => Promise<void>;
+  readonly sendEvent: (event: JobEvent) => Promise<void>;
+};
+
+export type DeliveryVerdict = {
+  readonly status: 200 | 202 | 400 | 401 | 415 | 503;
+  readonly verdict: 'launch' | 'track' | 'ignore' | 'refuse';
+  readonly reason: string;
+  readonly job?: string;
+  readonly repository?: string;
+  readonly profile?: string;
+};
+
+/**
+ * Checks that a delivery is GitHub's, decides what it asks for, and hands that to a queue. A queue that does not take
+ * it throws: GitHub must see the delivery fail, so that it can be asked for again.
+ */
+export async function receiveDelivery(request: DeliveryRequest, ports: DeliveryPorts): Promise<DeliveryVerdict> {
+  const signed = await isSigned(request, ports);
+  if (typeof signed !== 'boolean') return signed;
+  if (!signed) {
+    return refuse(401, request.signature === undefined ? 'there is no X-Hub-Signature-256' : 'the signature is wrong');
+  }
+  if (request.contentType?.toLowerCase().startsWith('application/x-www-form-urlencoded')) {
+    return refuse(415, 'set the content type of the App\'s webhook to "application/json"; this was form-encoded');
+  }
+  if (request.event === undefined) return refuse(400, 'there is no X-GitHub-Event');
+  if (!isUtf8(request.body)) return refuse(400, 'the body must be UTF-8');
+  if (request.event !== 'workflow_job') {
+    return { status: 200, verdict: 'ignore', reason: `event ${request.event} asks for nothing` };
+  }
+
+  const decoded = decode(request.body);
+  if (typeof decoded === 'string') return refuse(400, decoded);
+  return forward(decoded, request.delivery ?? 'unknown', ports);
+}
+
+async function isSigned(request: DeliveryRequest, ports: DeliveryPorts): Promise<boolean | DeliveryVerdict> {
+  const { signature, body } = request;
+  if (signature === undefined) return false;
+  try {
+    if (verifySignature(body, signature, await ports.readSecrets())) return true;
+    // The secret may have been rotated since it was read.
+    return verifySignature(body, signature, await ports.readSecrets({ fresh: true }));
+  } catch (error) {
+    if (error instanceof MissingSecretError) return refuse(503, error.message);
+    throw error;
+  }
+}
+
+function decode(body: Uint8Array): WorkflowJobDelivery | string {
+  try {
+    return decodeWorkflowJob(Buffer.from(body).toString('utf8'));
+  } catch (error) {
+    return error instanceof Error ? error.message : 'the body cannot be read';
+  }
+}
+
+async function forward(
+  received: WorkflowJobDelivery,
+  delivery: string,
+  ports: DeliveryPorts,
+): Promise<DeliveryVerdict> {
+  const { job } = received;
+  const decision = decideDelivery(received, ports.fleet);
+  const about = { job: job.id, repository: job.repository.fullName };
+  switch (decision.kind) {
+    case 'ignore':
+      return { status: 202, verdict: 'ignore', reason: decision.reason, ...about };
+    case 'launch':
+      await ports.sendLaunch({ version: 1, kind: 'queued', job, delivery, returns: 0 });
+      return { status: 202, verdict: 'launch', reason: 'queued', profile: decision.profile, ...about };
+    case 'track':
+      await ports.sendEvent({
+        version: 1,
+        kind: decision.event,
+        job,
+        delivery,
+        at: momentOf(decision.event, received) ?? new Date(ports.now()).toISOString(),
+        ...(received.runnerName !== undefined && { runnerName: received.runnerName }),
+        ...(received.conclusion !== undefined && { conclusion: received.conclusion }),
+      });
+      return { status: 202, verdict: 'track', reason: decision.event, profile: decision.profile, ...about };
+  }
+}
+
+function momentOf(event: JobEvent['kind'], received: WorkflowJobDelivery): string | undefined {
+  switch (event) {
+    case 'blocked':
+      return undefined;
+    case 'in_progress':
+      return received.startedAt;
+    case 'completed':
+      return received.completedAt;
+  }
+}
+
+function refuse(status: 400 | 401 | 415 | 503, reason: string): DeliveryVerdict {
+  return { status, verdict: 'refuse', reason };
+}

@@ -1,0 +1,37 @@
+import { defineFleet } from './define-fleet.ts';
+
+// What an operator edits. Every option is described where it is declared (define-fleet.ts, fleet-config/read-profile.ts)
+// and in docs/configuration.md; all that is wrong is told at once by `npm run synth`.
+export default defineFleet({
+  // Begins the name of the stack (github-runners-ci) and of every runner.
+  name: 'ci',
+
+  github: {
+    // Or a GitHub Enterprise Server, or https://SUB.ghe.com.
+    url: 'https://github.com',
+    // Whose jobs are served: orgs, personal accounts. A delivery from anybody else starts nothing.
+    owners: ['acme'],
+  },
+
+  // A job gets the profile that has all labels it asks for: `runs-on: [self-hosted, fargate-small]`.
+  profiles: {
+    small: {
+      labels: ['fargate-small'],
+      cpu: 2,
+      memoryGiB: 8,
+      maxRunners: 50,
+    },
+    large: {
+      labels: ['fargate-large'],
+      cpu: 8,
+      memoryGiB: 32,
+      diskGiB: 60,
+      arch: 'arm64',
+      // Spot while AWS has it, on demand otherwise. A job on an interrupted Spot task fails.
+      capacity: 'spot-preferred',
+      maxRunners: 20,
+      // Two runners wait for jobs during working hours, so that nobody waits for them:
+      // warm: [{ scope: 'acme', count: 2, days: 'MON-FRI', from: '08:00', to: '18:00', timezone: 'Europe/Berlin' }],
+    },
+  },
+});

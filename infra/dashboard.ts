@@ -1,0 +1,219 @@
+import { Duration, Stack } from 'aws-cdk-lib/core';
+import {
+  AlarmStatusWidget,
+  Dashboard as CloudWatchDashboard,
+  GraphWidget,
+  MathExpression,
+  SearchExpression,
+  Stats,
+  TextWidget,
+} from 'aws-cdk-lib/aws-cloudwatch';
+import type { Alarm, GraphWidgetProps, IMetric } from 'aws-cdk-lib/aws-cloudwatch';
+import { Construct } from 'constructs';
+import { metricNamespace } from '../functions/contracts/metrics.ts';
+import type { MetricName } from '../functions/contracts/metrics.ts';
+import { endings, waitReasons } from '../functions/contracts/reasons.ts';
+import type { Watched } from './alarms.ts';
+import { fleetMetric } from './fleet-metric.ts';
+
+type DashboardProps = Watched & { readonly alarms: readonly Alarm[] };
+
+const minute = Duration.minutes(1);
+const fiveMinutes = Duration.minutes(5);
+/** A status widget shows so many. */
+const mostAlarmsShown = 100;
+
+/** The first row answers "are jobs waiting, and why"; each row below it, what to look at next. */
+export class Dashboard extends Construct {
+  readonly url: string;
+
+  constructor(scope: Construct, id: string, props: DashboardProps) {
+    super(scope, id);
+    const { stackName, region } = Stack.of(this);
+    const dashboard = new CloudWatchDashboard(this, 'Dashboard', {
+      dashboardName: stackName,
+      defaultInterval: Duration.hours(12),
+      widgets: [
+        areJobsWaiting(props),
+        howLongTheyWait(props),
+        whatRuns(props),
+        howRunnersStart(props),
+        howThingsEnd(),
+        whatGitHubSays(),
+        howFunctionsFare(props),
+        whatIsQueued(props),
+        [whereToLook(stackName)],
+      ],
+    });
+    this.url = `https://console.aws.amazon.com/cloudwatch/home?region=${region}#dashboards/dashboard/${dashboard.dashboardName}`;
+  }
+}
+
+function areJobsWaiting({ fleet, alarms }: DashboardProps): [GraphWidget, GraphWidget, AlarmStatusWidget] {
+  return [
+    graph('Jobs waiting, by reason', byReason('JobsWaiting', waitReasons, Stats.MAXIMUM, minute), { stacked: true }),
+    graph('Oldest job that could run (seconds)', byProfile({ fleet }, 'OldestRunnableSeconds', Stats.MAXIMUM, minute), {
+      leftAnnotations: [{ value: 300, label: 'alarm' }],
+    }),
+    new AlarmStatusWidget({ title: 'Alarms', alarms: alarms.slice(0, mostAlarmsShown), width: 8, height: 6 }),
+  ];
+}
+
+function howLongTheyWait(props: DashboardProps): GraphWidget[] {
+  return [50, 95, 99].map((percentile) =>
+    graph(
+      `Seconds from queued to started, p${percentile}`,
+      byProfile(props, 'SecondsFromQueuedToStarted', Stats.percentile(percentile)),
+    ),
+  );
+}
+
+function whatRuns(props: DashboardProps): GraphWidget[] {
+  return [
+    graph('Runners live', byProfile(props, 'RunnersLive', Stats.MAXIMUM, minute), { stacked: true }),
+    graph('Runners busy', byProfile(props, 'RunnersBusy', Stats.MAXIMUM, minute), { stacked: true }),
+    graph('Runners idle or starting', byProfile(props, 'RunnersIdle', Stats.MAXIMUM, minute), { stacked: true }),
+  ];
+}
+
+function howRunnersStart(props: DashboardProps): GraphWidget[] {
+  const median = Stats.percentile(50);
+  return [
+    graph('Queued to launched (seconds, p50)', byProfile(props, 'SecondsFromQueuedToLaunched', median), { width: 6 }),
+    graph('Provisioning (seconds, p50)', byProfile(props, 'ProvisioningSeconds', median), { width: 6 }),
+    graph('Image pull (seconds, p50)', byProfile(props, 'PullSeconds', median), { width: 6 }),
+    graph('Boot (seconds, p50)', byProfile(props, 'BootSeconds', median), { width: 6 }),
+  ];
+}
+
+function howThingsEnd(): GraphWidget[] {
+  const threw = fleetMetric(
+    'LaunchFailures',
+    { Reason: 'error' },
+    { statistic: Stats.SUM, period: fiveMinutes, label: 'error' },
+  );
+  return [
+    graph('Runners ended, by ending', byReason('RunnersEnded', endings, Stats.SUM, fiveMinutes), { stacked: true }),
+    graph('Launch failures, by reason', [found('LaunchFailures', ['Profile', 'Reason']), threw]),
+    graph('Reaped, by kind', [found('Reaped', ['Profile', 'Reason'])]),
+  ];
+}
+
+function whatGitHubSays(): GraphWidget[] {
+  const sum = { statistic: Stats.SUM, period: fiveMinutes };
+  return [
+    graph('Deliveries, by verdict', [found('Deliveries', ['Reason'])], { stacked: true }),
+    graph('Deliveries made up for', [
+      fleetMetric('Redelivered', {}, { ...sum, label: 'redelivered' }),
+      fleetMetric('DeliveriesPending', {}, { ...sum, statistic: Stats.MAXIMUM, label: 'pending' }),
+      fleetMetric('JobsFound', {}, { ...sum, label: 'never delivered' }),
+    ]),
+    graph(
+      'GitHub rate limit left (percent)',
+      [fleetMetric('GitHubRateLeftPercent', {}, { statistic: Stats.MINIMUM, period: fiveMinutes, label: 'least' })],
+      { leftYAxis: { min: 0, max: 100 }, leftAnnotations: [{ value: 20, label: 'alarm' }] },
+    ),
+  ];
+}
+
+function howFunctionsFare({ functions }: DashboardProps): GraphWidget[] {
+  const rooms = Object.entries(functions);
+  const sum = { statistic: Stats.SUM, period: fiveMinutes };
+  return [
+    graph(
+      'Function errors',
+      rooms.map(([label, room]) => room.metricErrors({ ...sum, label })),
+      { width: 6 },
+    ),
+    graph(
+      'Function throttles',
+      rooms.map(([label, room]) => room.metricThrottles({ ...sum, label })),
+      { width: 6 },
+    ),
+    graph(
+      'Function duration (p95)',
+      rooms.map(([label, room]) => room.metricDuration({ ...sum, statistic: Stats.percentile(95), label })),
+      { width: 6 },
+    ),
+    graph('Acts of sweeps that failed', [found('SweepFailures', ['Reason'])], { width: 6 }),
+  ];
+}
+
+function whatIsQueued({ queues }: DashboardProps): GraphWidget[] {
+  const most = { statistic: Stats.MAXIMUM, period: minute };
+  const work = [queues.jobs, queues.events];
+  return [
+    graph(
+      'Messages',
+      work.map((queue) => queue.metricApproximateNumberOfMessagesVisible({ ...most, label: queue.node.id })),
+    ),
+    graph(
+      'Oldest message (seconds)',
+      work.map((queue) => queue.metricApproximateAgeOfOldestMessage({ ...most, label: queue.node.id })),
+    ),
+    graph(
+      'Dead letters',
+      queues.deadLetters.map((queue) =>
+        queue.metricApproximateNumberOfMessagesVisible({ ...most, label: queue.node.id }),
+      ),
+    ),
+  ];
+}
+
+function whereToLook(stackName: string): TextWidget {
+  return new TextWidget({
+    width: 24,
+    height: 2,
+    markdown: [
+      `[Alarms of this fleet](#alarmsV2:?search=${stackName}) · [Logs of this fleet](#logsV2:log-groups$3FlogGroupNameFilter$3D${stackName})`,
+      'What each number, reason and alarm means, and what to do: `docs/operations.md` in the repository this was deployed from.',
+    ].join('\n\n'),
+  });
+}
+
+function graph(title: string, left: IMetric[], props: GraphWidgetProps = {}): GraphWidget {
+  return new GraphWidget({ title, left, width: 8, height: 6, leftYAxis: { min: 0 }, ...props });
+}
+
+function byProfile(
+  { fleet }: Pick<Watched, 'fleet'>,
+  name: MetricName,
+  statistic: string,
+  period = fiveMinutes,
+): IMetric[] {
+  return fleet.choices.profiles.map(({ name: Profile }) =>
+    fleetMetric(name, { Profile }, { statistic, period, label: Profile }),
+  );
+}
+
+/** One line a reason, summed over the profiles: a line for each profile too would be up to 400. */
+function byReason(name: MetricName, reasons: readonly string[], statistic: string, period: Duration): IMetric[] {
+  return reasons.map(
+    (reason) =>
+      new MathExpression({
+        expression: `SUM(${search(name, ['Profile', 'Reason'], statistic, period, ` Reason="${reason}"`)})`,
+        label: reason,
+        period,
+      }),
+  );
+}
+
+/** Every series of a metric, whatever its reasons are. */
+function found(name: MetricName, dimensions: readonly ('Profile' | 'Reason')[]): IMetric {
+  return new SearchExpression({
+    expression: search(name, dimensions, Stats.SUM, fiveMinutes),
+    label: dimensions.map((dimension) => `\${PROP('Dim.${dimension}')}`).join(' '),
+    period: fiveMinutes,
+  });
+}
+
+/** https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html */
+function search(
+  name: MetricName,
+  dimensions: readonly string[],
+  statistic: string,
+  period: Duration,
+  filter = '',
+): string {
+  return `SEARCH('{${[metricNamespace, ...dimensions].join(',')}} MetricName="${name}"${filter}', '${statistic}', ${period.toSeconds()})`;
+}

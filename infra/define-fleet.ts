@@ -1,0 +1,224 @@
+import type { Choices } from '../functions/contracts/settings.ts';
+import { nearestNumber } from './fleet-config/nearest.ts';
+import { readProfile } from './fleet-config/read-profile.ts';
+import type { ProfileConfig, TaskChoices } from './fleet-config/read-profile.ts';
+import { describeComplaint, readSection } from './fleet-config/section.ts';
+import type { Section } from './fleet-config/section.ts';
+import { warnOfSurprises } from './fleet-config/warn-of-surprises.ts';
+
+export type FleetConfig = {
+  /** Begins the name of the stack and of every runner. A lower-case letter, then up to 15 letters, digits, hyphens. */
+  readonly name: string;
+  readonly github: {
+    /** `https://github.com`, a GHES host, or `https://SUB.ghe.com`. @default 'https://github.com' */
+    readonly url?: string;
+    /** Orgs and personal accounts whose jobs are served. Nobody else's are. */
+    readonly owners: readonly string[];
+  };
+  /** Of several profiles that serve a job equally well, the first written wins. At most 30. */
+  readonly profiles: Readonly<Record<string, ProfileConfig>>;
+  readonly network?: {
+    /** The addresses of the fleet's own VPC, `10.x.0.0/16` to `/22`. @default '10.0.0.0/16' */
+    readonly cidr?: string;
+  };
+  /** How long CloudWatch keeps the logs of functions and tasks. @default 30 */
+  readonly logRetentionDays?: number;
+  /** The ARN of an SNS topic of the stack's region that every alarm tells. Without it alarms only show. */
+  readonly alarmTopic?: string;
+};
+
+/** A config that was checked: what the functions carry, and what only the stack needs. */
+export type Fleet = {
+  readonly choices: Choices;
+  /** By profile name; every profile has one. */
+  readonly tasks: Readonly<Record<string, TaskChoices>>;
+  readonly network: { readonly cidr: string };
+  readonly logRetentionDays: number;
+  readonly alarmTopic?: string;
+  /** Sentences for whoever deploys; nothing in them stops a deployment. */
+  readonly warnings: readonly string[];
+};
+
+/** Its message is for the operator: a line for each thing that is wrong. */
+export class WrongConfig extends Error {
+  override readonly name = 'WrongConfig';
+}
+
+/** The days CloudWatch Logs knows: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html */
+const retentionDays = [
+  1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+] as const;
+
+/** Each profile adds up to 90 characters to the environment of every function, where 4 KB is all there is. */
+const mostProfiles = 30;
+
+/** @throws WrongConfig telling everything that is wrong at once */
+export function defineFleet(config: FleetConfig): Fleet {
+  const complaints: string[] = [];
+  const options = ['name', 'github', 'profiles', 'network', 'logRetentionDays', 'alarmTopic'];
+  const root = readSection(config, '', options, complaints);
+  const name = root.text('name', {
+    must: 'a lower-case letter, then up to 15 lower-case letters, digits or hyphens',
+    pattern: /^[a-z][a-z0-9-]{0,15}$/,
+    nearest: (value) =>
+      value
+        .toLowerCase()
+        .replaceAll(/[^a-z0-9]+/g, '-')
+        .replace(/^[^a-z]+/, '')
+        .slice(0, 16)
+        .replace(/-$/, ''),
+  });
+  const github = root.section('github', ['url', 'owners']);
+  const owners = readOwners(github);
+  const profiles = readProfiles(root, owners, complaints);
+  const alarmTopic = readAlarmTopic(root);
+  const fleet = {
+    choices: {
+      version: 1,
+      fleet: name,
+      github: { url: readUrl(github), owners },
+      profiles: profiles.map(({ profile }) => profile),
+    },
+    tasks: Object.fromEntries(profiles.map(({ profile, task }) => [profile.name, task])),
+    network: { cidr: readCidr(root.section('network', ['cidr'])) },
+    logRetentionDays: readLogRetention(root),
+    ...(alarmTopic !== undefined && { alarmTopic }),
+  } as const;
+  if (complaints.length > 0) {
+    const count = complaints.length === 1 ? 'One thing is' : `${complaints.length} things are`;
+    throw new WrongConfig([`${count} wrong in the fleet's config:`, ...complaints].join('\n  '));
+  }
+  return { ...fleet, warnings: warnOfSurprises(fleet.choices.profiles) };
+}
+
+function readProfiles(
+  root: Section,
+  owners: readonly string[],
+  complaints: string[],
+): ReturnType<typeof readProfile>[] {
+  const came = root.raw('profiles');
+  if (typeof came !== 'object' || came === null || Array.isArray(came)) {
+    root.complain('profiles', 'must be an object of profiles by name');
+    return [];
+  }
+  const entries = Object.entries(came);
+  if (entries.length === 0 || entries.length > mostProfiles) {
+    complaints.push(`profiles must be from 1 to ${mostProfiles}, got ${entries.length}`);
+  }
+  const seen = new Map<string, string>();
+  return entries.map(([name, value]) => {
+    const where = `profiles.${name}`;
+    const twin = seen.get(name.toLowerCase());
+    seen.set(name.toLowerCase(), name);
+    if (twin !== undefined) {
+      complaints.push(`${where} must differ from profiles.${twin} in more than upper and lower case`);
+    } else if (!/^[A-Za-z][A-Za-z0-9-]{0,23}$/.test(name)) {
+      complaints.push(
+        describeComplaint(where, 'must be named by a letter, then up to 23 letters, digits or hyphens', name),
+      );
+    }
+    return readProfile(name, value, { owners, complaints });
+  });
+}
+
+function readOwners(github: Section): string[] {
+  const came = github.list('owners', { must: 'orgs and personal accounts, such as ["acme"]', most: 100 });
+  const none = github.raw('owners') === undefined || (Array.isArray(github.raw('owners')) && came.length === 0);
+  if (none) github.complain('owners', 'must name at least one org or personal account');
+
+  const owners = new Set<string>();
+  for (const [index, owner] of came.entries()) {
+    const where = `${github.at('owners')}[${index}]`;
+    // Underscores only occur in accounts that an enterprise manages (`mona_acme`).
+    const pattern = /^[A-Za-z0-9](?:[A-Za-z0-9_]|-(?=[A-Za-z0-9])){0,38}$/;
+    if (typeof owner !== 'string' || !pattern.test(owner)) {
+      const guess =
+        typeof owner === 'string'
+          ? owner
+              .replace(/^(?:https?:\/\/[^/]+\/|@)/, '')
+              .split('/', 1)[0]
+              ?.trim()
+          : undefined;
+      const nearest = guess !== undefined && pattern.test(guess) ? guess.toLowerCase() : undefined;
+      github.complaints.push(
+        describeComplaint(where, 'must be the name of an org or a personal account', owner, nearest),
+      );
+      continue;
+    }
+    if (owners.has(owner.toLowerCase())) {
+      github.complaints.push(
+        `${describeComplaint(where, 'must not be there twice (upper and lower case are the same)', owner)}; leave it out`,
+      );
+    }
+    owners.add(owner.toLowerCase());
+  }
+  return [...owners];
+}
+
+/** Plain http would show registration tokens to the network; on this machine there is none to show them to. */
+function readUrl(github: Section): string {
+  const came = github.raw('url') ?? 'https://github.com';
+  const url = typeof came === 'string' && URL.canParse(came) ? new URL(came) : undefined;
+  const local = url !== undefined && ['127.0.0.1', 'localhost'].includes(url.hostname);
+  const bare = url !== undefined && url.pathname === '/' && url.search + url.hash + url.username + url.password === '';
+  const own = url !== undefined && !['api.github.com', 'www.github.com'].includes(url.hostname);
+  if (bare && own && (url.protocol === 'https:' || (local && url.protocol === 'http:'))) return url.origin;
+  github.complain(
+    'url',
+    'must be https://github.com, https://SUB.ghe.com or the https address of a GHES host',
+    nearestUrl(came),
+  );
+  return 'https://github.com';
+}
+
+function nearestUrl(came: unknown): string | undefined {
+  if (typeof came !== 'string') return undefined;
+  const full = came.includes('://') ? came : `https://${came}`;
+  if (!URL.canParse(full)) return undefined;
+  const { hostname, host } = new URL(full);
+  return hostname.endsWith('.github.com') ? 'https://github.com' : `https://${host}`;
+}
+
+/** Two subnets share it, and every runner takes an address: a /22 holds a thousand. */
+function readCidr(network: Section): string {
+  const must = 'a private range such as 10.0.0.0/16, from /16 to /22';
+  const cidr = network.text('cidr', {
+    must,
+    pattern: /^(10\.\d{1,3}|172\.(1[6-9]|2\d|3[01])|192\.168)\.\d{1,3}\.\d{1,3}\/(1[6-9]|2[0-2])$/,
+    fallback: '10.0.0.0/16',
+    nearest: (value) => value.replace(/\/(\d+)$/, (_, size: string) => `/${Math.min(Math.max(Number(size), 16), 22)}`),
+  });
+  const [address = '', size] = cidr.split('/');
+  const bytes = address.split('.').map(Number);
+  const bits = bytes.reduce((sum, byte) => sum * 256 + byte, 0);
+  const block = 2 ** (32 - Number(size));
+  if (bytes.some((byte) => byte > 255)) network.complain('cidr', `must be ${must}`);
+  else if (bits % block !== 0) {
+    const start = bits - (bits % block);
+    const nearest = [24, 16, 8, 0].map((shift) => Math.floor(start / 2 ** shift) % 256).join('.');
+    network.complain('cidr', `must begin where a /${size} begins`, `${nearest}/${size}`);
+  }
+  return cidr;
+}
+
+function readLogRetention(root: Section): number {
+  const came = root.raw('logRetentionDays') ?? 30;
+  const match = retentionDays.find((days) => days === came);
+  if (match !== undefined) return match;
+  const nearest = typeof came === 'number' ? nearestNumber(came, retentionDays) : undefined;
+  root.complain(
+    'logRetentionDays',
+    'must be a number of days CloudWatch knows (1, 3, 5, 7, 14, 30, 60, 90, ... 3653)',
+    nearest,
+  );
+  return 30;
+}
+
+/** The topic is the operator's: who is called, and how, is not for a fleet to know. */
+function readAlarmTopic(root: Section): string | undefined {
+  if (root.raw('alarmTopic') === undefined) return undefined;
+  return root.text('alarmTopic', {
+    must: 'the ARN of a standard SNS topic, such as arn:aws:sns:eu-central-1:111122223333:ops',
+    pattern: /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$/,
+  });
+}

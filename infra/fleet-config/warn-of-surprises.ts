@@ -1,0 +1,48 @@
+import type { Choices } from '../../functions/contracts/settings.ts';
+import type { Profile } from '../../functions/contracts/profile.ts';
+
+/** What is legal, and yet not what most people would expect. */
+export function warnOfSurprises(profiles: Choices['profiles']): string[] {
+  const pairs = profiles.flatMap((one, index) => profiles.slice(index + 1).map((other) => [one, other] as const));
+  return [
+    ...pairs.flatMap(([one, other]) => warnOfStealing(one, other)),
+    ...profiles.filter((profile) => profile.catchAll).flatMap((profile) => warnOfCatchAll(profile, profiles)),
+  ];
+}
+
+/** GitHub gives a job to any idle runner that has its labels, whatever the runner was started for. */
+function warnOfStealing(one: Profile, other: Profile): string[] {
+  const shared = one.labels.filter((label) => other.labels.includes(label));
+  if (shared.length === 0) return [];
+  const labels = shared.join(', ');
+  const coversOther = shared.length === other.labels.length;
+  const coversOne = shared.length === one.labels.length;
+  if (coversOne && coversOther) {
+    return [
+      `profiles ${one.name} and ${other.name} have the same labels (${labels}): their runners take each other's jobs`,
+    ];
+  }
+  if (coversOther)
+    return [`runners of profile ${one.name} can take every job meant for profile ${other.name} (${labels})`];
+  if (coversOne)
+    return [`runners of profile ${other.name} can take every job meant for profile ${one.name} (${labels})`];
+  return [
+    `runners of profiles ${one.name} and ${other.name} can take each other's jobs when a job asks for no more than ${labels}`,
+  ];
+}
+
+function warnOfCatchAll(profile: Profile, profiles: Choices['profiles']): string[] {
+  const others = profiles.filter((other) => other !== profile).map((other) => other.name);
+  return [
+    ...(others.length > 0
+      ? [
+          `runners of ${others.join(', ')} can take the jobs without labels that profile ${profile.name} catches (catchAll)`,
+        ]
+      : []),
+    ...(profile.publicRepositories
+      ? [
+          `profile ${profile.name} serves any self-hosted job (catchAll) of public repositories: a stranger's pull request can start runners`,
+        ]
+      : []),
+  ];
+}

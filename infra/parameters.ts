@@ -1,0 +1,28 @@
+import { Arn, ArnFormat, Stack } from 'aws-cdk-lib/core';
+import { Construct } from 'constructs';
+import type { Settings } from '../functions/contracts/settings.ts';
+
+/**
+ * The names of the fleet's secrets. CloudFormation cannot make a SecureString, and a stack that never sees a secret cannot show it:
+ * whoever sets the fleet up writes them.
+ */
+export class Parameters extends Construct {
+  readonly names: Settings['parameters'];
+
+  constructor(scope: Construct, id: string, { fleet }: { readonly fleet: string }) {
+    super(scope, id);
+    this.names = {
+      appId: `/github-runners/${fleet}/app-id`,
+      appKey: `/github-runners/${fleet}/app-key`,
+      webhookSecret: `/github-runners/${fleet}/webhook-secret`,
+    };
+  }
+
+  arnOf(name: keyof Settings['parameters']): string {
+    const resourceName = this.names[name].slice(1);
+    return Arn.format(
+      { service: 'ssm', resource: 'parameter', resourceName, arnFormat: ArnFormat.SLASH_RESOURCE_NAME },
+      Stack.of(this),
+    );
+  }
+}

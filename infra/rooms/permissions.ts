@@ -1,0 +1,57 @@
+import type { RoomFunction, Surroundings } from './room-function.ts';
+
+/** What several rooms need for the same reason, worded once. */
+
+/** Every act re-reads its item and is guarded by a condition. A transaction needs the right to each of its parts, no more. */
+export function allowLedger(room: RoomFunction, { tables }: Pick<Surroundings, 'tables'>): void {
+  room.allow({
+    why: 'KeepTheLedger',
+    actions: ['dynamodb:GetItem', 'dynamodb:UpdateItem'],
+    resources: [tables.ledger.tableArn],
+  });
+}
+
+/** Candidates come from the index. Nothing may scan. */
+export function allowFindingOpenRecords(room: RoomFunction, { tables }: Pick<Surroundings, 'tables'>): void {
+  room.allow({ why: 'FindWhatIsOpen', actions: ['dynamodb:Query'], resources: [tables.openIndexArn] });
+}
+
+export function allowLaunchMessages(room: RoomFunction, { queues }: Pick<Surroundings, 'queues'>): void {
+  room.allow({ why: 'AskForLaunches', actions: ['sqs:SendMessage'], resources: [queues.jobs.queueArn] });
+}
+
+/** To be the GitHub App. */
+export function allowAppKey(room: RoomFunction, { parameters }: Pick<Surroundings, 'parameters'>): void {
+  room.allow({
+    why: 'ActAsTheGitHubApp',
+    actions: ['ssm:GetParameter'],
+    resources: [parameters.arnOf('appId'), parameters.arnOf('appKey')],
+  });
+}
+
+/** A claim that nobody fetched is taken back by deleting it. */
+export function allowRevokingClaims(room: RoomFunction, { tables }: Pick<Surroundings, 'tables'>): void {
+  room.allow({ why: 'TakeClaimsBack', actions: ['dynamodb:DeleteItem'], resources: [tables.claims.tableArn] });
+}
+
+/** ECS has no condition on who started a task, so it is every task of this cluster, where there are only ours. */
+export function allowLookingAtTasks(room: RoomFunction, { cluster }: Pick<Surroundings, 'cluster'>): void {
+  const inThisCluster = { ArnEquals: { 'ecs:cluster': cluster.cluster.clusterArn } };
+  // ListTasks has no resource to name; the condition does it.
+  room.allow({ why: 'ListTasks', actions: ['ecs:ListTasks'], resources: ['*'], conditions: inThisCluster });
+  room.allow({
+    why: 'LookAtTasks',
+    actions: ['ecs:DescribeTasks'],
+    resources: [cluster.taskArn],
+    conditions: inThisCluster,
+  });
+}
+
+export function allowStoppingTasks(room: RoomFunction, { cluster }: Pick<Surroundings, 'cluster'>): void {
+  room.allow({
+    why: 'StopTasks',
+    actions: ['ecs:StopTask'],
+    resources: [cluster.taskArn],
+    conditions: { ArnEquals: { 'ecs:cluster': cluster.cluster.clusterArn } },
+  });
+}

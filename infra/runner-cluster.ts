@@ -1,0 +1,165 @@
+import { Arn, ArnFormat, Duration, Fn, RemovalPolicy, Size, Stack, Tags } from 'aws-cdk-lib/core';
+import type { IVpc } from 'aws-cdk-lib/aws-ec2';
+import {
+  AwsLogDriverMode,
+  CfnCluster,
+  Cluster,
+  CpuArchitecture,
+  FargateTaskDefinition,
+  LogDrivers,
+  OperatingSystemFamily,
+} from 'aws-cdk-lib/aws-ecs';
+import type { ITable } from 'aws-cdk-lib/aws-dynamodb';
+import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import type { IRole } from 'aws-cdk-lib/aws-iam';
+import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { claimKeyPrefix } from '../functions/contracts/claim.ts';
+import { runnerContainer } from '../functions/contracts/stopped-task.ts';
+import type { Profile } from '../functions/contracts/profile.ts';
+import type { Fleet } from './define-fleet.ts';
+import type { RunnerImage } from './runner-image.ts';
+
+type RunnerClusterProps = {
+  readonly fleet: Fleet;
+  readonly vpc: IVpc;
+  readonly image: RunnerImage;
+  readonly claims: ITable;
+};
+
+/** What tasks run in and as: a cluster, and for each profile a task definition. */
+export class RunnerCluster extends Construct {
+  readonly cluster: Cluster;
+  /** By profile name. */
+  readonly taskDefinitions: Readonly<Record<string, FargateTaskDefinition>>;
+  /** The roles a launch may hand to a task; whoever starts tasks passes these and no others. */
+  readonly passedRoles: readonly IRole[];
+  readonly #executionRole: Role;
+  readonly #taskRole: Role;
+  readonly #ownRoles = new Map<string, IRole>();
+  readonly #logGroup: LogGroup;
+  readonly #props: RunnerClusterProps;
+
+  constructor(scope: Construct, id: string, props: RunnerClusterProps) {
+    super(scope, id);
+    this.#props = props;
+    const { fleet, vpc } = props;
+    this.cluster = new Cluster(this, 'Cluster', { vpc });
+    // On the cluster itself: CDK's way adds a resource that must go before the cluster can, and often does not.
+    const cluster = this.cluster.node.findChild('Resource') as CfnCluster;
+    cluster.capacityProviders = ['FARGATE', 'FARGATE_SPOT'];
+
+    const assumedBy = new ServicePrincipal('ecs-tasks.amazonaws.com');
+    this.#executionRole = new Role(this, 'ExecutionRole', {
+      assumedBy,
+      description: 'Pulls the image and writes the log of a runner',
+    });
+    this.#taskRole = new Role(this, 'TaskRole', {
+      assumedBy,
+      description: 'All a runner and its job may do on AWS: fetch one claim',
+    });
+    this.#letFetchClaim(this.#taskRole);
+    this.#logGroup = new LogGroup(this, 'Log', {
+      retention: fleet.logRetentionDays,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+
+    const definitions = fleet.choices.profiles.map((profile) => this.#define(profile));
+    this.taskDefinitions = Object.fromEntries(definitions.map(({ name, definition }) => [name, definition]));
+    this.passedRoles = [...new Set([this.#executionRole, ...definitions.map(({ taskRole }) => taskRole)])];
+  }
+
+  /** By profile name, as `family:revision`: whole ARNs of many profiles would not fit into a function's environment. */
+  get taskDefinitionNames(): Record<string, string> {
+    return Object.fromEntries(
+      Object.entries(this.taskDefinitions).map(([name, { taskDefinitionArn }]) => [
+        name,
+        Fn.select(1, Fn.split('/', taskDefinitionArn)),
+      ]),
+    );
+  }
+
+  /** Any revision: functions and task definitions do not change in the same instant of a deployment. */
+  get taskDefinitionArns(): string[] {
+    return Object.values(this.taskDefinitions).map(({ family }) =>
+      Arn.format({ service: 'ecs', resource: 'task-definition', resourceName: `${family}:*` }, Stack.of(this)),
+    );
+  }
+
+  /** Every task of this cluster. */
+  get taskArn(): string {
+    const resourceName = `${this.cluster.clusterName}/*`;
+    return Arn.format(
+      { service: 'ecs', resource: 'task', resourceName, arnFormat: ArnFormat.SLASH_RESOURCE_NAME },
+      Stack.of(this),
+    );
+  }
+
+  #define(profile: Profile): { name: string; definition: FargateTaskDefinition; taskRole: IRole } {
+    const { fleet, image, claims } = this.#props;
+    const { name, arch, cpu, memoryGiB, diskGiB } = profile;
+    const choices = fleet.tasks[name];
+    const jobVariables = Object.keys(choices?.environment ?? {}).join(',');
+    const taskRole = choices?.taskRole === undefined ? this.#taskRole : this.#ownRole(choices.taskRole);
+    const definition = new FargateTaskDefinition(this, `${name}Task`, {
+      family: `${Stack.of(this).stackName}-${name}`,
+      cpu: cpu * 1024,
+      memoryLimitMiB: memoryGiB * 1024,
+      // Twenty come with every task, and cannot be asked for.
+      ...(diskGiB > 20 && { ephemeralStorageGiB: diskGiB }),
+      runtimePlatform: {
+        operatingSystemFamily: OperatingSystemFamily.LINUX,
+        cpuArchitecture: arch === 'arm64' ? CpuArchitecture.ARM64 : CpuArchitecture.X86_64,
+      },
+      taskRole,
+      executionRole: this.#executionRole,
+    });
+    definition.addContainer(runnerContainer, {
+      image: image.imageFor(arch, choices?.image),
+      // Exec form, or a shell would be PID 1 and keep SIGTERM to itself.
+      entryPoint: ['/usr/local/bin/start-runner.sh'],
+      // The supervisor keeps what it knows from the job by being root, whoever the image is made for; the job is not.
+      user: 'root',
+      // The most that Fargate gives: Spot takes a machine away two minutes after it said so.
+      stopTimeout: Duration.seconds(120),
+      environment: {
+        ...choices?.environment,
+        CLAIMS_TABLE: claims.tableName,
+        ...(jobVariables !== '' && { JOB_ENVIRONMENT_NAMES: jobVariables }),
+        // A role that an operator chose for a profile is meant for its jobs; ours is not.
+        ...(choices?.taskRole !== undefined && { TASK_ROLE_FOR_JOBS: '1' }),
+      },
+      logging: LogDrivers.awsLogs({
+        logGroup: this.#logGroup,
+        streamPrefix: name,
+        // A slow CloudWatch must not stop a job.
+        mode: AwsLogDriverMode.NON_BLOCKING,
+        maxBufferSize: Size.mebibytes(4),
+      }),
+    });
+    Tags.of(definition).add('github-runners:fleet', fleet.choices.fleet);
+    Tags.of(definition).add('github-runners:profile', name);
+    return { name, definition, taskRole };
+  }
+
+  #ownRole(arn: string): IRole {
+    const known = this.#ownRoles.get(arn);
+    if (known !== undefined) return known;
+    const role = Role.fromRoleArn(this, `Own${arn.split('/').at(-1)}`, arn);
+    this.#letFetchClaim(role);
+    this.#ownRoles.set(arn, role);
+    return role;
+  }
+
+  /** Deleting a claim is reading it, once. Whose it is only its name can tell, and nobody can guess that. */
+  #letFetchClaim(role: IRole): void {
+    role.addToPrincipalPolicy(
+      new PolicyStatement({
+        sid: 'FetchOneClaim',
+        actions: ['dynamodb:DeleteItem'],
+        resources: [this.#props.claims.tableArn],
+        conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [`${claimKeyPrefix}*`] } },
+      }),
+    );
+  }
+}

@@ -1,0 +1,36 @@
+import { RemovalPolicy } from 'aws-cdk-lib/core';
+import { AttributeType, BillingMode, ProjectionType, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb';
+import type { TableProps } from 'aws-cdk-lib/aws-dynamodb';
+import { Construct } from 'constructs';
+import { openIndex, timeToLiveAttribute } from '../functions/contracts/table-shape.ts';
+
+const common: TableProps = {
+  partitionKey: { name: 'id', type: AttributeType.STRING },
+  billingMode: BillingMode.PAY_PER_REQUEST,
+  encryption: TableEncryption.AWS_MANAGED,
+  timeToLiveAttribute,
+  // The ledger is a cache of what GitHub and ECS know, and a claim lives for minutes: both come back by themselves.
+  removalPolicy: RemovalPolicy.DESTROY,
+};
+
+/** Two tables, so that a permission says what it is for: `ledger` for the functions, `claims` for secrets on their way to tasks. */
+export class Tables extends Construct {
+  readonly ledger: Table;
+  readonly claims: Table;
+
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+    this.ledger = new Table(this, 'Ledger', common);
+    this.ledger.addGlobalSecondaryIndex({
+      indexName: openIndex.indexName,
+      partitionKey: { name: openIndex.partitionKey, type: AttributeType.STRING },
+      sortKey: { name: openIndex.sortKey, type: AttributeType.STRING },
+      projectionType: ProjectionType.ALL,
+    });
+    this.claims = new Table(this, 'Claims', common);
+  }
+
+  get openIndexArn(): string {
+    return `${this.ledger.tableArn}/index/${openIndex.indexName}`;
+  }
+}

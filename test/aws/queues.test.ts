@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { SQSClient } from '@aws-sdk/client-sqs';
+import { jobQueues } from '../../functions/aws/queues.ts';
+import { clientOptions } from '../../functions/aws/requests.ts';
+import { decodeJobEvent, decodeLaunchMessage, type JobEvent } from '../../functions/contracts/messages.ts';
+import { Queues, type Queue } from '../emulators/aws/queues.ts';
+import { TurnableClock } from '../emulators/clock.ts';
+import { aJob, launchMessage, queuedMessage } from '../fakes/builders.ts';
+import { beginning } from '../fakes/clock.ts';
+
+const clock = new TurnableClock();
+let queues: Queues;
+let jobs: Queue;
+let events: Queue;
+let client: SQSClient;
+let ours: ReturnType<typeof jobQueues>;
+
+beforeAll(async () => {
+  queues = await Queues.start({ clock });
+  jobs = await queues.createQueue('jobs');
+  events = await queues.createQueue('events');
+  client = new SQSClient({ ...clientOptions, endpoint: queues.url });
+  ours = jobQueues({ jobs: jobs.url, events: events.url }, client);
+});
+afterAll(async () => {
+  client.destroy();
+  await queues.stop();
+  clock.stop();
+});
+beforeEach(async () => {
+  await queues.purge(jobs);
+  await queues.purge(events);
+});
+
+const launches = async () => (await queues.messages(jobs)).map(({ body }) => decodeLaunchMessage(body));
+
+describe('a launch', () => {
+  test('arrives as it was sent, at once', async () => {
+    const message = queuedMessage(aJob());
+    await ours.sendLaunch(message);
+    expect(await launches()).toEqual([message]);
+    expect(await queues.depth(jobs)).toEqual({ visible: 1, inFlight: 0, delayed: 0 });
+  });
+
+  test('comes after its delay, and never sooner', async () => {
+    await ours.sendLaunch(launchMessage('1', 1), 1500);
+    expect(await queues.depth(jobs)).toMatchObject({ visible: 0, delayed: 1 });
+    clock.advance(1600);
+    expect(await queues.depth(jobs)).toMatchObject({ visible: 0, delayed: 1 });
+    clock.advance(1000);
+    for (let tries = 0; tries < 100 && (await queues.depth(jobs)).visible === 0; tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(await queues.depth(jobs)).toMatchObject({ visible: 1, delayed: 0 });
+  });
+
+  test('is delayed by no more than SQS allows', async () => {
+    await ours.sendLaunch(launchMessage('1', 1), 24 * 3_600_000);
+    expect(await queues.depth(jobs)).toMatchObject({ visible: 0, delayed: 1 });
+  });
+
+  test.each([0, -5000])('with a delay of %d ms is sent at once', async (delayMs) => {
+    await ours.sendLaunch(launchMessage('1', 1), delayMs);
+    expect(await queues.depth(jobs)).toMatchObject({ visible: 1 });
+  });
+});
+
+describe('many launches', () => {
+  test.each([0, 1, 10, 11, 95])('all arrive: %d', async (count) => {
+    const messages = Array.from({ length: count }, (_, index) => launchMessage(String(index), 1));
+    await ours.sendLaunches(messages);
+    const ids = (await launches()).map((message) => ('jobId' in message ? message.jobId : '?'));
+    expect(ids.toSorted()).toEqual(messages.map((_, index) => String(index)).toSorted());
+  });
+
+  test('fail loudly when the queue does not take them', async () => {
+    const gone = jobQueues({ jobs: `${queues.url}/000000000000/gone`, events: events.url }, client);
+    await expect(gone.sendLaunches([launchMessage('1', 1)])).rejects.toMatchObject({ name: 'QueueDoesNotExist' });
+    await expect(gone.sendLaunch(launchMessage('1', 1))).rejects.toMatchObject({ name: 'QueueDoesNotExist' });
+  });
+
+  test('fail loudly when the queue takes only some of them', async () => {
+    const picky = {
+      send: async () => Promise.resolve({ Failed: [{ Id: '1', Code: 'InternalError', Message: 'no' }] }),
+    };
+    const partly = jobQueues({ jobs: jobs.url, events: events.url }, picky as never);
+    await expect(partly.sendLaunches([launchMessage('1', 1), launchMessage('2', 1)])).rejects.toThrow(
+      'the jobs queue refused 1 of 2 messages: no',
+    );
+  });
+});
+
+describe('an event', () => {
+  test('goes to its own queue', async () => {
+    const event: JobEvent = { version: 1, kind: 'completed', job: aJob(), delivery: 'd', at: beginning };
+    await ours.sendEvent(event);
+    expect((await queues.messages(events)).map(({ body }) => decodeJobEvent(body))).toEqual([event]);
+    expect(await launches()).toEqual([]);
+  });
+});

@@ -1,0 +1,272 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { ECSClient } from '@aws-sdk/client-ecs';
+import { slowClientOptions } from '../../functions/aws/requests.ts';
+import { runnerTasks, type RunnerTasks } from '../../functions/aws/runner-tasks.ts';
+import type { TaskOrder } from '../../functions/contracts/task-order.ts';
+import { Ecs, type TaskDefinition } from '../emulators/aws/ecs.ts';
+import { TurnableClock } from '../emulators/clock.ts';
+
+const bash = (family: string, script: string): TaskDefinition => ({
+  family,
+  revision: 1,
+  cpu: 2048,
+  memoryMiB: 8192,
+  command: ['bash', '-c', script],
+});
+const prefix = 'ci-1a2b3c';
+let clock: TurnableClock;
+let ecs: Ecs;
+let client: ECSClient;
+let tasks: RunnerTasks;
+
+beforeEach(async () => {
+  clock = new TurnableClock();
+  ecs = await Ecs.start({
+    clock,
+    taskDefinitions: [
+      bash('quick', 'exit 64'),
+      bash('small', 'trap "exit 69" TERM; while :; do sleep 0.02; done'),
+      bash('telling', 'echo "claim $CLAIM_ID"'),
+    ],
+  });
+  ecs.startedByMustBeAlone = true;
+  client = new ECSClient({ ...slowClientOptions, endpoint: ecs.url });
+  tasks = runnerTasks(
+    {
+      prefix,
+      tasks: {
+        cluster: ecs.clusterArn,
+        definitions: {},
+        subnets: ['subnet-1', 'subnet-2'],
+        securityGroups: ['sg-1'],
+        assignPublicIp: 'ENABLED',
+      },
+    },
+    client,
+  );
+});
+afterEach(async () => {
+  client.destroy();
+  await ecs.stop();
+  clock.stop();
+});
+
+const order = (parts: Partial<TaskOrder> = {}): TaskOrder => ({
+  runnerId: `${prefix}-1-1`,
+  claimId: 'claim-1',
+  provider: 'FARGATE',
+  taskDefinition: 'small:1',
+  scope: 'acme',
+  tags: { Profile: 'small' },
+  ...parts,
+});
+const start = async (parts: Partial<TaskOrder> = {}): Promise<string> => {
+  const result = await tasks.runTask(order(parts));
+  if (result.kind !== 'started') throw new Error(`the task must start, got ${JSON.stringify(result)}`);
+  return result.taskArn;
+};
+
+describe('running a task', () => {
+  test("hands over the id of its claim and nothing else, under its runner's name", async () => {
+    const taskArn = await start({ taskDefinition: 'telling:1' });
+    await ecs.stoppedTask(taskArn);
+    const task = ecs.find(taskArn);
+    expect(task?.log).toBe('claim claim-1\n');
+    expect(task?.startedBy).toBe(`${prefix}-1-1`);
+    expect(task?.tags).toEqual(
+      expect.arrayContaining([
+        { key: 'Profile', value: 'small' },
+        { key: 'github-runners:scope', value: 'acme' },
+      ]),
+    );
+    expect(task?.containerOverride?.environment).toEqual([{ name: 'CLAIM_ID', value: 'claim-1' }]);
+  });
+
+  test('starts one, however often it is asked for', async () => {
+    const taskArn = await start();
+    expect(await tasks.runTask(order())).toEqual({ kind: 'started', taskArn });
+    expect(ecs.tasks.size).toBe(1);
+  });
+
+  test('starts one when the answer to the first call was lost on its way', async () => {
+    ecs.failNext('RunTask', { type: 'ServerException', after: true });
+    const taskArn = await start();
+    expect([...ecs.tasks.keys()]).toEqual([taskArn]);
+  });
+
+  test('with the other provider is another call, not a repetition with other parameters', async () => {
+    ecs.capacity = (provider) => (provider === 'FARGATE_SPOT' ? 'none' : 'ok');
+    ecs.failuresSpendTokens = true;
+    expect(await tasks.runTask(order({ provider: 'FARGATE_SPOT' }))).toMatchObject({ kind: 'no-capacity' });
+    const taskArn = await start();
+    expect(ecs.find(taskArn)?.request.provider ?? 'FARGATE').toBe('FARGATE');
+  });
+
+  test('that conflicts with one begun otherwise is the one begun', async () => {
+    const taskArn = await start();
+    expect(await tasks.runTask(order({ claimId: 'another' }))).toEqual({ kind: 'started', taskArn });
+  });
+
+  test('that conflicts with one nobody names is not taken for started', async () => {
+    ecs.failNext('RunTask', { type: 'ConflictException', fields: { resourceIds: [] } });
+    await expect(tasks.runTask(order())).rejects.toMatchObject({ name: 'ConflictException' });
+  });
+
+  test.each([
+    ['none', 'no-capacity', /Capacity is unavailable/],
+    ['quota', 'quota', /limit on the number of vCPUs/],
+  ] as const)('without room (%s) says %s', async (room, kind, detail) => {
+    ecs.capacity = () => room;
+    expect(await tasks.runTask(order())).toEqual({ kind, detail: expect.stringMatching(detail) as unknown });
+  });
+
+  test.each([
+    ['ThrottlingException', undefined, 'throttled'],
+    ['InvalidParameterException', 'EC2 said RequestLimitExceeded', 'throttled'],
+    ['ClientException', "You've reached the limit on the number of vCPUs you can run concurrently", 'quota'],
+    ['ClientException', 'Capacity is unavailable at this time.', 'no-capacity'],
+    ['ClientException', 'TaskDefinition is inactive', 'refused'],
+    ['InvalidParameterException', 'The subnet ID does not exist', 'refused'],
+    ['AccessDeniedException', undefined, 'refused'],
+    ['ClusterNotFoundException', 'Cluster not found.', 'refused'],
+    ['BlockedException', undefined, 'refused'],
+    ['PlatformUnknownException', 'no such platform', 'refused'],
+    ['PlatformTaskDefinitionIncompatibilityException', 'not this platform', 'refused'],
+    ['UnsupportedFeatureException', 'not in this region', 'refused'],
+  ])('that ECS answers with %s (%s) is %s', async (type, message, kind) => {
+    ecs.failNext('RunTask', { type, ...(message !== undefined && { message }) }, 3);
+    expect(await tasks.runTask(order())).toMatchObject({ kind, detail: expect.stringContaining(type) as unknown });
+  });
+
+  test('that ECS breaks down over says nothing of what became of it', async () => {
+    ecs.failNext('RunTask', { type: 'ServerException' }, 3);
+    await expect(tasks.runTask(order())).rejects.toMatchObject({ name: 'ServerException' });
+  });
+
+  test('with a task definition that is not there is refused', async () => {
+    expect(await tasks.runTask(order({ taskDefinition: 'gone:1' }))).toMatchObject({ kind: 'refused' });
+  });
+});
+
+describe('finding the tasks of a runner', () => {
+  const find = async (taskArn?: string) => tasks.findTasks({ runnerId: `${prefix}-1-1`, taskArn });
+
+  test('finds the one that runs, with or without its ARN', async () => {
+    const taskArn = await start();
+    await start({ runnerId: `${prefix}-2-1` });
+    const found = [{ taskArn, runnerId: `${prefix}-1-1`, stopped: undefined }];
+    expect(await find()).toMatchObject(found);
+    expect(await find(taskArn)).toMatchObject(found);
+    expect(Math.abs(((await find())[0]?.createdAt ?? 0) - clock.now())).toBeLessThan(5000);
+  });
+
+  test('finds the one that has stopped, with or without its ARN, and how it ended', async () => {
+    const taskArn = await start({ taskDefinition: 'quick:1' });
+    await ecs.stoppedTask(taskArn);
+    const stopped = { runnerId: `${prefix}-1-1`, exitCode: 64, stopCode: 'EssentialContainerExited', taskArn };
+    expect(await find()).toMatchObject([{ taskArn, stopped }]);
+    expect(await find(taskArn)).toMatchObject([{ taskArn, stopped }]);
+  });
+
+  test('finds none of another runner', async () => {
+    await ecs.stoppedTask(await start({ runnerId: `${prefix}-1-11`, taskDefinition: 'quick:1' }));
+    await start({ runnerId: `${prefix}-1-12` });
+    expect(await find()).toEqual([]);
+  });
+
+  test('finds both when a runner has two', async () => {
+    const first = await start({ provider: 'FARGATE_SPOT' });
+    const second = await start();
+    expect((await find(first)).map(({ taskArn }) => taskArn).toSorted()).toEqual([first, second].toSorted());
+  });
+
+  test('finds one that is on its way down, which has not stopped yet', async () => {
+    ecs.latency.deprovisioning = 60_000;
+    const taskArn = await start({ taskDefinition: 'quick:1' });
+    for (let tries = 0; ecs.find(taskArn)?.lastStatus !== 'DEPROVISIONING' && tries < 400; tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(await find(taskArn)).toMatchObject([{ taskArn, stopped: undefined }]);
+    expect(await find()).toMatchObject([{ taskArn, stopped: undefined }]);
+    clock.advance(60_000);
+  });
+
+  test('finds nothing once ECS has forgotten it', async () => {
+    const taskArn = await start({ taskDefinition: 'quick:1' });
+    await ecs.stoppedTask(taskArn);
+    clock.advance(3_600_001);
+    expect(await find(taskArn)).toEqual([]);
+    expect(await find()).toEqual([]);
+  });
+
+  test('fails rather than finding nothing when ECS does not answer', async () => {
+    await start();
+    ecs.failNext('ListTasks', { type: 'ServerException' }, 3);
+    await expect(find()).rejects.toMatchObject({ name: 'ServerException' });
+  });
+});
+
+describe('listing the tasks of the fleet', () => {
+  test('lists those that run, and of this fleet alone', async () => {
+    const taskArn = await start();
+    await start({ runnerId: 'ci-999999-1-1' });
+    await ecs.stoppedTask(await start({ runnerId: `${prefix}-2-1`, taskDefinition: 'quick:1' }));
+    expect(await tasks.listTasks()).toMatchObject([{ taskArn, runnerId: `${prefix}-1-1`, stopped: undefined }]);
+  });
+
+  test('says where the runner of each registers, though no record knows it', async () => {
+    await start({ scope: 'octo/toy' });
+    expect(await tasks.listTasks()).toMatchObject([{ scope: 'octo/toy' }]);
+    expect(await tasks.findTasks({ runnerId: `${prefix}-1-1` })).toMatchObject([{ scope: 'octo/toy' }]);
+  });
+
+  test('says that it does not know where, of one without such a tag', async () => {
+    const task = ecs.find(await start());
+    if (task !== undefined) task.tags = [];
+    const [listed] = await tasks.listTasks();
+    expect(listed?.runnerId).toBe(`${prefix}-1-1`);
+    expect(listed?.scope).toBeUndefined();
+  });
+
+  test('lists them to the last one, however many pages they take', async () => {
+    ecs.latency.provisioning = 3_600_000;
+    ecs.rates.runTask = undefined;
+    ecs.rates.launches = undefined;
+    const names = Array.from({ length: 130 }, (_, index) => `${prefix}-${index}-1`);
+    await Promise.all(names.map(async (runnerId) => start({ runnerId })));
+    expect((await tasks.listTasks()).map(({ runnerId }) => runnerId).toSorted()).toEqual(names.toSorted());
+  });
+
+  test('is empty without tasks, and asks for no description of nothing', async () => {
+    expect(await tasks.listTasks()).toEqual([]);
+    expect(ecs.service.calls.get('DescribeTasks')).toBeUndefined();
+  });
+});
+
+describe('stopping a task', () => {
+  test('stops it, with a reason that fits', async () => {
+    const taskArn = await start();
+    await tasks.stopTask(taskArn, `it is too old ${'!'.repeat(500)}`);
+    const task = await ecs.stoppedTask(taskArn);
+    expect(task?.stoppedReason).toMatch(/^it is too old !+$/);
+    expect(task?.stoppedReason?.length).toBeLessThanOrEqual(255);
+  });
+
+  test('that ECS does not know is no error: it does not run', async () => {
+    await expect(
+      tasks.stopTask(`${ecs.clusterArn.replace(':cluster/', ':task/')}/${'0'.repeat(32)}`, 'x'),
+    ).resolves.toBe(undefined);
+  });
+
+  test('that has stopped already is no error', async () => {
+    const taskArn = await start({ taskDefinition: 'quick:1' });
+    await ecs.stoppedTask(taskArn);
+    await expect(tasks.stopTask(taskArn, 'x')).resolves.toBe(undefined);
+  });
+
+  test('fails when ECS refuses it', async () => {
+    const taskArn = await start();
+    ecs.failNext('StopTask', { type: 'ServerException' }, 3);
+    await expect(tasks.stopTask(taskArn, 'x')).rejects.toMatchObject({ name: 'ServerException' });
+  });
+});

@@ -1,0 +1,157 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { SSMClient } from '@aws-sdk/client-ssm';
+import { clientOptions } from '../../functions/aws/requests.ts';
+import { secretReader, type SecretReader } from '../../functions/aws/secrets.ts';
+import { MissingSecretError } from '../../functions/contracts/errors.ts';
+import { Parameters } from '../emulators/aws/parameters.ts';
+import { TurnableClock } from '../emulators/clock.ts';
+
+const minute = 60_000;
+const clock = new TurnableClock();
+let parameters: Parameters;
+let client: SSMClient;
+let secrets: SecretReader;
+let name: string;
+let names = 0;
+
+beforeAll(async () => {
+  parameters = await Parameters.start({ clock });
+  client = new SSMClient({ ...clientOptions, endpoint: parameters.url });
+});
+afterAll(async () => {
+  client.destroy();
+  await parameters.stop();
+  clock.stop();
+});
+beforeEach(() => {
+  name = `/ci/secret-${++names}`;
+  secrets = secretReader({ client, now: () => clock.now() });
+});
+
+/** How many calls to Parameter Store something takes. */
+const callsOf = async (act: () => Promise<unknown>): Promise<number> => {
+  const before = parameters.service.calls.get('GetParameter') ?? 0;
+  await act();
+  return (parameters.service.calls.get('GetParameter') ?? 0) - before;
+};
+
+describe('a secret', () => {
+  test('is read in clear and believed for five minutes', async () => {
+    parameters.put(name, 'one');
+    expect(await secrets.read(name)).toBe('one');
+    parameters.put(name, 'two');
+    expect(await callsOf(async () => secrets.read(name))).toBe(0);
+    clock.advance(5 * minute);
+    expect(await secrets.read(name)).toBe('two');
+  });
+
+  test('is read once for all who ask together', async () => {
+    parameters.put(name, 'one');
+    const ask = async () => Promise.all(Array.from({ length: 20 }, async () => secrets.read(name)));
+    expect(await callsOf(ask)).toBe(1);
+    clock.advance(5 * minute);
+    expect(await callsOf(ask)).toBe(1);
+  });
+
+  test('loses the line end that a file or a terminal left', async () => {
+    parameters.put(name, '-----BEGIN-----\r\nabc\r\n-----END-----\r\n');
+    expect(await secrets.read(name)).toBe('-----BEGIN-----\nabc\n-----END-----');
+  });
+
+  test('that is not there is named, and looked for again once a minute', async () => {
+    await expect(secrets.read(name)).rejects.toThrow(MissingSecretError);
+    await expect(secrets.read(name)).rejects.toThrow(name);
+    parameters.put(name, 'here');
+    await expect(secrets.read(name)).rejects.toThrow(MissingSecretError);
+    clock.advance(minute);
+    expect(await secrets.read(name)).toBe('here');
+  });
+
+  test('that is blank counts as not there', async () => {
+    parameters.put(name, '  \n');
+    await expect(secrets.readList(name)).rejects.toThrow(MissingSecretError);
+  });
+
+  test('whose reading fails is read again at the next call', async () => {
+    parameters.put(name, 'one');
+    parameters.failNext('GetParameter', { type: 'InternalServerError' }, 3);
+    await expect(secrets.read(name)).rejects.toMatchObject({ name: 'InternalServerError' });
+    expect(await secrets.read(name)).toBe('one');
+  });
+
+  test('survives being throttled for a moment', async () => {
+    parameters.put(name, 'one');
+    parameters.failNext('GetParameter', { type: 'ThrottlingException' }, 2);
+    expect(await secrets.read(name)).toBe('one');
+  });
+
+  test('is given up when Parameter Store does not answer', async () => {
+    const silent = await Parameters.start({ clock });
+    silent.put(name, 'one');
+    const { promise: never, resolve } = Promise.withResolvers<void>();
+    silent.service.beforeCall = async () => never;
+    // As the functions' own, but for the five seconds and the repetitions.
+    const hasty = new SSMClient({
+      ...clientOptions,
+      maxAttempts: 1,
+      requestHandler: { ...clientOptions.requestHandler, requestTimeout: 50 },
+      endpoint: silent.url,
+    });
+    const { promise: late, resolve: passes } = Promise.withResolvers<string>();
+    const timer = setTimeout(passes, 1000, 'still waiting');
+    const reading = secretReader({ client: hasty })
+      .read(name)
+      .then(
+        () => 'read',
+        () => 'given up',
+      );
+    const outcome = await Promise.race([reading, late]);
+    clearTimeout(timer);
+    resolve();
+    await reading;
+    hasty.destroy();
+    await silent.stop();
+    expect(outcome).toBe('given up');
+  });
+});
+
+describe('a list of secrets', () => {
+  test('may hold two during a rotation, one a line', async () => {
+    parameters.put(name, 'new\nold\n');
+    expect(await secrets.readList(name)).toEqual(['new', 'old']);
+  });
+
+  test('loses blanks around each line, which no one sees', async () => {
+    parameters.put(name, 'new \r\n old\n');
+    expect(await secrets.readList(name)).toEqual(['new', 'old']);
+  });
+
+  test('is read anew on demand, once a minute at most', async () => {
+    parameters.put(name, 'one');
+    const fresh = async () => secrets.readList(name, { fresh: true });
+    await fresh();
+    parameters.put(name, 'two');
+    expect(await callsOf(async () => Promise.all(Array.from({ length: 50 }, fresh)))).toBe(0);
+    expect(await fresh()).toEqual(['one']);
+    clock.advance(minute);
+    expect(await callsOf(async () => Promise.all(Array.from({ length: 50 }, fresh)))).toBe(1);
+    expect(await secrets.readList(name)).toEqual(['two']);
+  });
+
+  test('is not looked for more than once a minute while it is missing', async () => {
+    const ask = async () => secrets.readList(name, { fresh: true }).catch(() => undefined);
+    expect(await callsOf(async () => [await ask(), await ask(), await ask()])).toBe(1);
+    clock.advance(minute);
+    expect(await callsOf(ask)).toBe(1);
+  });
+});
+
+describe('the time a secret was changed', () => {
+  test('is that of its last writing', async () => {
+    clock.advance(5 * minute);
+    parameters.put(name, 'one');
+    const written = clock.now();
+    clock.advance(minute);
+    expect(Math.abs(((await secrets.readChangedAt(name)) ?? 0) - written)).toBeLessThan(1000);
+  });
+});

@@ -1,0 +1,83 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  decodeSettings,
+  encodeChoices,
+  encodeNames,
+  type Choices,
+  type NamesToEncode,
+} from '../../functions/contracts/settings.ts';
+import { aProfile } from '../fakes/builders.ts';
+
+const warm = { scope: 'acme', count: 2, days: ['MON' as const], from: '08:00', to: '18:00', timezone: 'Europe/Berlin' };
+const choices: Choices = {
+  version: 1,
+  fleet: 'ci',
+  github: { url: 'https://github.com', owners: ['acme', 'octo'] },
+  profiles: [aProfile(), aProfile({ name: 'large', labels: ['large'], runnerGroup: 'big ones', warm: [warm] })],
+};
+const names: NamesToEncode = {
+  fleetId: '111122223333/eu-central-1/Fleet',
+  tables: { ledger: 'Ledger', claims: 'Claims' },
+  queues: { jobs: 'https://sqs/jobs', events: 'https://sqs/events' },
+  tasks: {
+    cluster: 'cluster',
+    definitions: { small: 'small:1', large: 'large:7' },
+    subnets: ['subnet-1', 'subnet-2'],
+    securityGroups: ['sg-1'],
+    assignPublicIp: 'ENABLED',
+  },
+  parameters: { appId: '/app-id', appKey: '/app-key', webhookSecret: '/webhook-secret' },
+};
+const encoded = encodeChoices(choices);
+
+describe('settings', () => {
+  test('arrive as they were chosen and deployed', () => {
+    expect(decodeSettings(encoded, encodeNames(names))).toEqual({
+      fleet: 'ci',
+      prefix: expect.stringMatching(/^ci-[0-9a-f]{6}$/),
+      github: { url: 'https://github.com', apiUrl: 'https://api.github.com', owners: ['acme', 'octo'] },
+      profiles: choices.profiles,
+      tables: names.tables,
+      queues: names.queues,
+      tasks: names.tasks,
+      parameters: names.parameters,
+    });
+  });
+
+  test('name runners otherwise in another account, region or stack, and alike in the same', () => {
+    const ids = [
+      '111122223333/eu-central-1/Fleet',
+      '1/eu-central-1/Fleet',
+      '111122223333/us-east-1/Fleet',
+      '111122223333/eu-central-1/Other',
+    ];
+    const prefixes = ids.map((fleetId) => decodeSettings(encoded, encodeNames({ ...names, fleetId })).prefix);
+    expect(new Set(prefixes).size).toBe(ids.length);
+    expect(decodeSettings(encoded, encodeNames(names)).prefix).toBe(prefixes[0]);
+  });
+
+  test.each([
+    ['https://github.com', 'https://api.github.com'],
+    ['https://acme.ghe.com', 'https://api.acme.ghe.com'],
+    ['https://github.acme.example', 'https://github.acme.example/api/v3'],
+    ['http://localhost:8080', 'http://localhost:8080/api/v3'],
+  ])('find the API of %s', (url, apiUrl) => {
+    const other = encodeChoices({ ...choices, github: { url, owners: ['acme'] } });
+    expect(decodeSettings(other, encodeNames(names)).github.apiUrl).toBe(apiUrl);
+  });
+
+  test('that are wrong are all named at once', () => {
+    const { CLUSTER: _, ...env } = { ...encodeNames(names), ASSIGN_PUBLIC_IP: 'maybe' };
+    const wrong = (): unknown => decodeSettings('{"version":1}', env);
+    for (const name of ['fleet', 'github', 'profiles', 'CLUSTER', 'ASSIGN_PUBLIC_IP']) expect(wrong).toThrow(name);
+  });
+
+  test.each([undefined, '', 'not JSON', '[]'])('that are missing from the bundle are refused: %j', (text) => {
+    expect(() => decodeSettings(text, encodeNames(names))).toThrow("This function's settings are wrong");
+  });
+
+  test('are refused when they name an option nobody knows', () => {
+    const text = JSON.stringify({ ...choices, profiles: [{ ...aProfile(), turbo: true }] });
+    expect(() => decodeSettings(text, encodeNames(names))).toThrow('turbo');
+  });
+});

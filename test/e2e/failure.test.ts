@@ -1,0 +1,213 @@
+import { describe, expect, test } from '@jest/globals';
+import { minute, plainJob, startScenario, until } from './scenario.ts';
+
+describe('a job that no runner may take', () => {
+  test('is not relaunched for ever: after six runners without it, it is held', async () => {
+    const scenario = await startScenario({
+      profile: { runnerGroup: 'restricted' },
+      arrange: (github) => {
+        github.addRunnerGroup('acme', { name: 'restricted', visibility: 'selected', repositories: [] });
+      },
+    });
+    const job = scenario.github.queueJob(plainJob);
+    for (let unserved = 1; unserved <= 6; unserved += 1) {
+      await until(
+        async () => (await scenario.ledgerOf(job.id))?.['unserved'] === unserved,
+        `${unserved} runners were idle`,
+      );
+      // Not a second earlier than its pause is over.
+      await scenario.run('replenish');
+      await scenario.quiet();
+      expect(scenario.launches).toBe(unserved);
+      scenario.fleet.clock.advance(61 * minute);
+      await scenario.run('replenish');
+    }
+    await scenario.quiet();
+    expect(scenario.launches).toBe(6);
+    expect(await scenario.ledgerOf(job.id)).toMatchObject({ state: 'waiting', reason: 'held', held: true });
+    await scenario.expectAllGone();
+  }, 60_000);
+});
+
+describe('a broken image', () => {
+  test('does not become a hot loop: after three failed starts one probe at a time is let through', async () => {
+    const scenario = await startScenario();
+    scenario.fleet.ecs.startFailure = () => 'CannotPullContainerError: manifest unknown';
+    const jobs = [1, 2, 3].map(() => scenario.github.queueJob(plainJob));
+    for (const { id } of jobs) {
+      await until(async () => (await scenario.ledgerOf(id))?.['unservedLaunch'] === 1, 'its runner failed to start');
+    }
+    await scenario.quiet();
+    expect(scenario.launches).toBe(3);
+    const late = scenario.github.queueJob(plainJob);
+    await scenario.reasonIs(late.id, 'breaker-open');
+    await scenario.run('replenish');
+    await scenario.quiet();
+    expect(scenario.launches).toBe(3);
+
+    scenario.fleet.clock.advance(2 * minute);
+    await scenario.run('replenish');
+    await scenario.quiet();
+    await scenario.run('replenish');
+    await scenario.quiet();
+    expect(scenario.launches).toBe(4);
+
+    scenario.fleet.ecs.startFailure = () => undefined;
+    for (let round = 0; round < 3; round += 1) {
+      scenario.fleet.clock.advance(10 * minute);
+      await scenario.run('replenish');
+      await scenario.quiet();
+      await scenario.fleet.ecs.settled();
+    }
+    for (const { id } of [...jobs, late]) await scenario.jobIs(id, 'completed');
+    await scenario.expectAllGone();
+  }, 60_000);
+});
+
+describe('a runner that dies before its job', () => {
+  test('is replaced', async () => {
+    const scenario = await startScenario({ profile: { capacity: 'spot' } });
+    scenario.fleet.ecs.latency.boot = 30_000;
+    const job = scenario.github.queueJob(plainJob);
+    await until(() => scenario.launches === 1, 'its task is on its way');
+    const [task] = scenario.fleet.ecs.tasks.values();
+    scenario.fleet.ecs.interrupt(task?.arn ?? '');
+    await until(async () => (await scenario.ledgerOf(job.id))?.['unserved'] === 1, 'the end is known');
+    scenario.fleet.ecs.latency.boot = 1;
+    scenario.fleet.clock.advance(minute);
+    await scenario.run('replenish');
+    await scenario.jobIs(job.id, 'completed');
+    await scenario.expectAllGone();
+    expect(scenario.launches).toBe(2);
+  });
+
+  test('is replaced even when nobody tells us that its task has stopped', async () => {
+    const scenario = await startScenario();
+    scenario.fleet.ecs.deliver = () => [];
+    scenario.fleet.ecs.startFailure = () => 'ResourceInitializationError: no route';
+    const job = scenario.github.queueJob(plainJob);
+    await until(() => scenario.launches === 1 && scenario.liveTasks === 0, 'its task has failed');
+    await scenario.quiet();
+    scenario.fleet.ecs.startFailure = () => undefined;
+    await scenario.run('scale-down');
+    scenario.fleet.clock.advance(minute);
+    await scenario.run('replenish');
+    await scenario.jobIs(job.id, 'completed');
+    await until(() => scenario.liveTasks === 0, 'its task has ended');
+    await scenario.run('scale-down');
+    await scenario.expectAllGone();
+  });
+
+  test('is replaced even when ECS has forgotten its task', async () => {
+    const scenario = await startScenario();
+    scenario.fleet.ecs.latency.boot = 60 * minute;
+    const job = scenario.github.queueJob(plainJob);
+    await until(() => scenario.launches === 1, 'its task is on its way');
+    await scenario.quiet();
+    scenario.fleet.ecs.deliver = () => [];
+    scenario.fleet.ecs.lose([...scenario.fleet.ecs.tasks.keys()][0] ?? '');
+    scenario.fleet.ecs.deliver = () => [0];
+    scenario.fleet.ecs.latency.boot = 1;
+    scenario.fleet.clock.advance(11 * minute);
+    await scenario.run('scale-down');
+    expect((await scenario.fleet.ledger()).some(({ open }) => open === 'runner')).toBe(true);
+    scenario.fleet.clock.advance(minute);
+    await scenario.run('scale-down');
+    scenario.fleet.clock.advance(minute);
+    await scenario.run('replenish');
+    await scenario.jobIs(job.id, 'completed');
+    await scenario.expectAllGone();
+  });
+});
+
+describe('a cancelled job', () => {
+  test('leaves nothing when its task is still on its way', async () => {
+    const scenario = await startScenario();
+    scenario.fleet.ecs.latency.pull = 60_000;
+    const job = scenario.github.queueJob(plainJob);
+    await until(
+      async () => (await scenario.fleet.ledger()).some((item) => item['taskArn'] !== undefined),
+      'its task is known',
+    );
+    scenario.github.cancelJob(job.id);
+    await scenario.expectAllGone();
+    const [task] = scenario.fleet.ecs.tasks.values();
+    expect(task).toMatchObject({ stopCode: 'UserInitiated', stoppedReason: 'the job was cancelled' });
+  });
+
+  test('leaves nothing when it waited for room', async () => {
+    const scenario = await startScenario({ profile: { maxRunners: 1 } });
+    const { script, release } = await scenario.gate();
+    const first = scenario.github.queueJob({ ...plainJob, script });
+    await scenario.jobIs(first.id, 'in_progress');
+    const second = scenario.github.queueJob(plainJob);
+    await scenario.reasonIs(second.id, 'profile-full');
+    scenario.github.cancelJob(second.id);
+    await scenario.quiet();
+    await release();
+    await scenario.jobIs(first.id, 'completed');
+    await scenario.expectAllGone();
+    expect(scenario.launches).toBe(1);
+  });
+
+  test('leaves nothing when it was running', async () => {
+    const scenario = await startScenario();
+    const job = scenario.github.queueJob({ ...plainJob, script: 'sleep 30' });
+    await scenario.jobIs(job.id, 'in_progress');
+    scenario.github.cancelJob(job.id);
+    await scenario.jobIs(job.id, 'completed');
+    await scenario.expectAllGone();
+  });
+});
+
+describe('a lost delivery', () => {
+  test('is recovered by asking GitHub for the jobs of the repositories seen lately', async () => {
+    const scenario = await startScenario({
+      github: { deliver: ({ action }) => (action === 'queued' ? 'lose' : 'now') },
+    });
+    const job = scenario.github.queueJob(plainJob);
+    scenario.fleet.clock.advance(2 * minute);
+    await scenario.run('replenish');
+    await scenario.jobIs(job.id, 'completed');
+    await scenario.expectAllGone();
+  });
+
+  test('is asked for again when it failed', async () => {
+    let failing = true;
+    const scenario = await startScenario({ github: { deliver: () => (failing ? 'fail' : 'now') } });
+    await scenario.run('redeliver');
+    scenario.fleet.clock.advance(minute);
+    const job = scenario.github.queueJob(plainJob);
+    await scenario.github.deliveriesSettled();
+    failing = false;
+    scenario.fleet.clock.advance(2 * minute);
+    await scenario.run('redeliver');
+    await scenario.jobIs(job.id, 'completed');
+    await scenario.expectAllGone();
+    expect(scenario.github.deliveries.filter(({ redelivery }) => redelivery)).toHaveLength(1);
+  });
+});
+
+describe('a function that is killed in the middle of a launch', () => {
+  test('does not lose the job, nor start it twice', async () => {
+    const scenario = await startScenario({ visibilitySeconds: 35 });
+    let kills = 0;
+    scenario.fleet.ecs.failNext('RunTask', { type: 'ServerException', status: 500 }, 3);
+    const job = scenario.github.queueJob(plainJob);
+    await until(
+      async () => (await scenario.fleet.claims()).some(({ id }) => String(id).startsWith('claim#')),
+      'the launch is half done',
+    );
+    if (scenario.fleet.functions['scale-up'].kill()) kills += 1;
+    // Each time the message is hidden again until its visibility timeout has passed.
+    const isDone = (): boolean => scenario.github.job(job.id).status === 'completed';
+    for (let round = 0; round < 5 && !isDone(); round += 1) {
+      scenario.fleet.clock.advance(40_000);
+      await until(isDone, 'the job is done', 3000).catch(() => undefined);
+    }
+    await scenario.jobIs(job.id, 'completed');
+    await scenario.expectAllGone();
+    expect(scenario.launches).toBe(1);
+    expect(kills).toBe(1);
+  });
+});

@@ -1,0 +1,172 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { afterEach, jest } from '@jest/globals';
+import type { Profile } from '../../functions/contracts/profile.ts';
+import type { GitHubEmulator } from '../emulators/github/server.ts';
+import { LocalFleet, type LocalFleetOptions } from '../emulators/local-fleet.ts';
+import { aProfile } from '../fakes/builders.ts';
+
+export const minute = 60_000;
+
+// Processes are started and ended for real, on whatever machine this is.
+jest.setTimeout(60_000);
+
+// The script counts in whole seconds of real time: one.
+const usualProfile = aProfile({ maxRunners: 5, idleMinutes: 1 / 60 });
+
+/** A job of the profile's labels in the repository that every scenario has. */
+export const plainJob = { repo: 'acme/app', labels: ['self-hosted', 'linux', 'fargate-small'], script: 'true' };
+
+type ScenarioOptions = Partial<Omit<LocalFleetOptions, 'choices'>> & {
+  readonly profile?: Partial<Profile>;
+};
+
+const running = new Set<Scenario>();
+afterEach(async () => {
+  for (const scenario of running) await scenario.stop();
+});
+
+/** A fleet of one profile for two orgs, its schedules run by hand. */
+export async function startScenario({ profile, arrange, ...options }: ScenarioOptions = {}): Promise<Scenario> {
+  const logs: string[] = [];
+  const fleet = await LocalFleet.start({
+    schedules: false,
+    startScript: { QUIET_SECONDS: '0', RUNNER_STANDIN_RENEW_SECONDS: '0.5', RUNNER_STANDIN_TERM_AFTER: '0.5' },
+    ...options,
+    choices: { fleet: 'ci', owners: ['acme', 'globex'], profiles: [{ ...usualProfile, ...profile }] },
+    arrange: (github) => {
+      for (const [login, name] of [
+        ['acme', 'acme/app'],
+        ['globex', 'globex/web'],
+      ] as const) {
+        github.addAccount({ login, type: 'Organization' });
+        github.addRepository(name, { private: true });
+        github.install(login);
+      }
+      arrange?.(github);
+    },
+    onLog: ({ functionName, line }) => logs.push(`${functionName} ${line}`),
+  });
+  const scenario = new Scenario(fleet, logs);
+  running.add(scenario);
+  return scenario;
+}
+
+export class Scenario {
+  readonly fleet: LocalFleet;
+  readonly github: GitHubEmulator;
+  /** What the functions wrote. */
+  readonly logs: readonly string[];
+  #directory: string | undefined;
+
+  constructor(fleet: LocalFleet, logs: readonly string[]) {
+    this.fleet = fleet;
+    this.github = fleet.github;
+    this.logs = logs;
+  }
+
+  /** A script that runs until `release` is called, and the call. */
+  async gate(): Promise<{ readonly script: string; readonly release: () => Promise<void> }> {
+    this.#directory ??= await mkdtemp(join(tmpdir(), 'gate-'));
+    const file = join(this.#directory, String(Math.random()).slice(2));
+    return {
+      script: `until [ -e ${file} ]; do sleep 0.02; done`,
+      release: async () => writeFile(file, ''),
+    };
+  }
+
+  async jobIs(id: string, status: 'queued' | 'in_progress' | 'completed'): Promise<void> {
+    await until(() => this.github.job(id).status === status, `job ${id} is ${status}`);
+  }
+
+  /** What the ledger says of a job. */
+  async ledgerOf(jobId: string): Promise<Record<string, unknown> | undefined> {
+    return (await this.fleet.ledger()).find(({ id }) => id === `job#${jobId}`);
+  }
+
+  async reasonIs(jobId: string, reason: string): Promise<void> {
+    await until(async () => (await this.ledgerOf(jobId))?.['reason'] === reason, `job ${jobId} waits: ${reason}`);
+  }
+
+  /** Runs a schedule's function once, which must not fail. */
+  async run(schedule: keyof LocalFleet['schedules']): Promise<void> {
+    const invocation = await this.fleet.schedules[schedule].runNow();
+    if (!invocation.ok) throw new Error(`${schedule} failed: ${JSON.stringify(invocation.error)}`);
+  }
+
+  /** Until every message and every event has been handled. */
+  async quiet(): Promise<void> {
+    await until(async () => {
+      await this.github.deliveriesSettled();
+      await this.fleet.scheduler.settled();
+      return (await this.fleet.depth()) === 0;
+    }, 'the queues are empty');
+  }
+
+  get liveTasks(): number {
+    return [...this.fleet.ecs.tasks.values()].filter(({ lastStatus }) => lastStatus !== 'STOPPED').length;
+  }
+
+  get launches(): number {
+    return this.fleet.ecs.tasks.size;
+  }
+
+  /** Nothing is left: no task, lease, registration or claim, no message anywhere, and the emulators have no complaint. */
+  async expectAllGone(): Promise<void> {
+    const left = async (): Promise<object> => {
+      const ledger = await this.fleet.ledger();
+      const claims = await this.fleet.claims();
+      return {
+        tasks: this.liveTasks,
+        leases: ledger.reduce((sum, { leases }) => sum + Number(leases ?? 0), 0),
+        liveRunners: ledger.filter(({ open }) => open === 'runner').length,
+        registrations: this.github.runners.length,
+        claims: claims.filter(({ id }) => String(id).startsWith('claim#')).length,
+        messages: await this.fleet.depth(),
+        deadLetters:
+          (await this.fleet.queues.messages(this.fleet.deadLetters.jobs)).length +
+          (await this.fleet.queues.messages(this.fleet.deadLetters.events)).length,
+      };
+    };
+    const nothing = {
+      tasks: 0,
+      leases: 0,
+      liveRunners: 0,
+      registrations: 0,
+      claims: 0,
+      messages: 0,
+      deadLetters: 0,
+    };
+    await until(
+      async () => JSON.stringify(await left()) === JSON.stringify(nothing),
+      async () => `nothing is left, but there is ${JSON.stringify(await left())}`,
+    );
+    if (this.github.contractViolations.length > 0) {
+      throw new Error(`the contract was broken: ${JSON.stringify(this.github.contractViolations)}`);
+    }
+  }
+
+  async stop(): Promise<void> {
+    running.delete(this);
+    await this.fleet.stop();
+    if (this.#directory !== undefined) await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** Looks again and again, which processes of another pace leave no way around, and gives up with a sentence. */
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  what: string | (() => Promise<string>),
+  withinMs = 15_000,
+): Promise<void> {
+  const end = Date.now() + withinMs;
+  while (!(await holds())) {
+    if (Date.now() > end)
+      throw new Error(
+        `after ${withinMs / 1000} s it must be so that ${typeof what === 'string' ? what : await what()}`,
+      );
+    await wait(15);
+  }
+}

@@ -1,0 +1,68 @@
+// fauxqs in a thread of its own: `Date` there follows the clock, so that turning it makes messages visible again, and
+// a burst of queue traffic leaves the main thread alone. Not `startFauxqs`: that listens on every interface.
+import { parentPort, workerData } from 'node:worker_threads';
+import { turnDate } from './turned-date.ts';
+
+type FauxqsQueue = { purge(): void; cancelWaiters(): void };
+type FauxqsStore = {
+  createQueue(name: string, url: string, arn: string, attributes: Record<string, string>): FauxqsQueue;
+  getQueueByName(name: string): FauxqsQueue | undefined;
+  inspectQueue(name: string): unknown;
+  processAllTimers(): void;
+};
+export type QueuesRequest =
+  | { kind: 'create'; id: number; name: string; url: string; arn: string; attributes: Record<string, string> }
+  | { kind: 'inspect' | 'wake' | 'purge'; id: number; name: string }
+  | { kind: 'stop'; id: number };
+export type QueuesReply = { id: number; answer?: unknown; error?: string };
+
+const { offset, region } = workerData as { offset: BigInt64Array; region: string };
+turnDate(offset);
+
+const { buildApp } = await import('fauxqs');
+// The store is not exported, but an app can be given one.
+const { SqsStore } = (await import(new URL('sqs/sqsStore.js', import.meta.resolve('fauxqs')).href)) as {
+  SqsStore: new () => FauxqsStore;
+};
+const { SnsStore } = (await import(new URL('sns/snsStore.js', import.meta.resolve('fauxqs')).href)) as {
+  SnsStore: new () => unknown;
+};
+const { S3Store } = (await import(new URL('s3/s3Store.js', import.meta.resolve('fauxqs')).href)) as {
+  S3Store: new () => unknown;
+};
+const store = new SqsStore();
+const stores = { sqsStore: store, snsStore: new SnsStore(), s3Store: new S3Store() };
+const app = buildApp({ logger: false, defaultRegion: region, stores } as unknown as Parameters<typeof buildApp>[0]);
+await app.listen({ port: 0, host: '127.0.0.1' });
+
+async function answer(request: QueuesRequest): Promise<unknown> {
+  switch (request.kind) {
+    case 'create':
+      return void store.createQueue(request.name, request.url, request.arn, request.attributes);
+    case 'inspect':
+      store.processAllTimers();
+      return store.inspectQueue(request.name);
+    case 'wake':
+      return store.getQueueByName(request.name)?.cancelWaiters();
+    case 'purge':
+      return store.getQueueByName(request.name)?.purge();
+    case 'stop':
+      return app.close();
+  }
+}
+
+function say(reply: QueuesReply): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- worker_threads, not a window
+  parentPort?.postMessage(reply);
+}
+
+async function serve(request: QueuesRequest): Promise<void> {
+  try {
+    say({ id: request.id, answer: await answer(request) });
+  } catch (error) {
+    say({ id: request.id, error: String(error) });
+  }
+}
+
+parentPort?.on('message', (request: QueuesRequest) => void serve(request));
+say({ id: 0, answer: (app.server.address() as { port: number }).port });

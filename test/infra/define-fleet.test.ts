@@ -1,0 +1,384 @@
+import { describe, expect, test } from '@jest/globals';
+import { defineFleet, WrongConfig } from '../../infra/define-fleet.ts';
+import type { Fleet, FleetConfig } from '../../infra/define-fleet.ts';
+import example from '../../infra/config.ts';
+import { encodeChoices } from '../../functions/contracts/settings.ts';
+
+const name = 'ci';
+const github = { owners: ['acme'] };
+const small = { labels: ['fargate-small'] };
+const warm = { scope: 'acme', count: 1 };
+const fleet = { name, github, profiles: { small } };
+
+function define(config: unknown): Fleet {
+  return defineFleet(config as FleetConfig);
+}
+
+function complaints(config: unknown): string[] {
+  try {
+    define(config);
+    return [];
+  } catch (error) {
+    if (!(error instanceof WrongConfig)) throw error;
+    return error.message
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim());
+  }
+}
+
+const withProfile = (options: object): unknown => ({ ...fleet, profiles: { small: { ...small, ...options } } });
+const withWarm = (options: object): unknown => withProfile({ warm: [{ ...warm, ...options }] });
+const warningsOf = (profiles: object): readonly string[] => define({ ...fleet, profiles }).warnings;
+const withGithub = (options: object): unknown => ({ ...fleet, github: { ...github, ...options } });
+
+const mistakes: [unknown, string][] = [
+  [
+    undefined,
+    'the config must be an object with name, github, profiles, network, logRetentionDays and alarmTopic, got nothing',
+  ],
+  [{ ...fleet, gitub: 1 }, 'gitub is no option; the nearest is github'],
+  [
+    { ...fleet, colour: 'red' },
+    'colour is no option; there are name, github, profiles, network, logRetentionDays and alarmTopic',
+  ],
+
+  [
+    { ...fleet, name: 'My Fleet!' },
+    'name must be a lower-case letter, then up to 15 lower-case letters, digits or hyphens, got "My Fleet!"; the nearest is "my-fleet"',
+  ],
+  [
+    { ...fleet, name: 'a-name-too-long-by-far' },
+    'name must be a lower-case letter, then up to 15 lower-case letters, digits or hyphens, got "a-name-too-long-by-far"; the nearest is "a-name-too-long"',
+  ],
+  [
+    { ...fleet, name: undefined },
+    'name must be a lower-case letter, then up to 15 lower-case letters, digits or hyphens, got nothing',
+  ],
+
+  [
+    withGithub({ url: 'http://ghes.acme.com' }),
+    'github.url must be https://github.com, https://SUB.ghe.com or the https address of a GHES host, got "http://ghes.acme.com"; the nearest is "https://ghes.acme.com"',
+  ],
+  [
+    withGithub({ url: 'https://api.github.com' }),
+    'github.url must be https://github.com, https://SUB.ghe.com or the https address of a GHES host, got "https://api.github.com"; the nearest is "https://github.com"',
+  ],
+  [
+    withGithub({ url: 'https://github.com/acme' }),
+    'github.url must be https://github.com, https://SUB.ghe.com or the https address of a GHES host, got "https://github.com/acme"; the nearest is "https://github.com"',
+  ],
+  [withGithub({ owners: [] }), 'github.owners must name at least one org or personal account, got []'],
+  [withGithub({ owners: undefined }), 'github.owners must name at least one org or personal account, got nothing'],
+  [
+    withGithub({ owners: 'acme' }),
+    'github.owners must be a list of orgs and personal accounts, such as ["acme"], got "acme"; the nearest is ["acme"]',
+  ],
+  [
+    withGithub({ owners: ['acme/tools'] }),
+    'github.owners[0] must be the name of an org or a personal account, got "acme/tools"; the nearest is "acme"',
+  ],
+  [
+    withGithub({ owners: ['acme', 'Acme'] }),
+    'github.owners[1] must not be there twice (upper and lower case are the same), got "Acme"; leave it out',
+  ],
+
+  [{ ...fleet, profiles: {} }, 'profiles must be from 1 to 30, got 0'],
+  [
+    { ...fleet, profiles: [small] },
+    'profiles must be an object of profiles by name, got [{"labels":["fargate-small"]}]',
+  ],
+  [
+    { ...fleet, profiles: { small, Small: { labels: ['other'] } } },
+    'profiles.Small must differ from profiles.small in more than upper and lower case',
+  ],
+  [
+    { ...fleet, profiles: { '2xl': small } },
+    'profiles.2xl must be named by a letter, then up to 23 letters, digits or hyphens, got "2xl"',
+  ],
+  [withProfile({ memory: 8 }), 'profiles.small.memory is no option; the nearest is memoryGiB'],
+
+  [withProfile({ cpu: 3 }), 'profiles.small.cpu must be one of 0.25, 0.5, 1, 2, 4, 8, 16, got 3; the nearest is 2'],
+  [
+    withProfile({ cpu: 2, memoryGiB: 3 }),
+    'profiles.small.memoryGiB must be one of 4, 5, ... 16 for 2 vCPU, got 3; the nearest is 4',
+  ],
+  [
+    withProfile({ cpu: 0.25, memoryGiB: 8 }),
+    'profiles.small.memoryGiB must be one of 0.5, 1, 2 for 0.25 vCPU, got 8; the nearest is 2',
+  ],
+  [
+    withProfile({ cpu: 16, memoryGiB: 70 }),
+    'profiles.small.memoryGiB must be one of 32, 40, ... 120 for 16 vCPU, got 70; the nearest is 72',
+  ],
+  [
+    withProfile({ memoryGiB: '8' }),
+    'profiles.small.memoryGiB must be one of 4, 5, ... 16 for 2 vCPU, got "8"; the nearest is 8',
+  ],
+  [
+    withProfile({ diskGiB: 500 }),
+    'profiles.small.diskGiB must be a whole number from 20 to 200, got 500; the nearest is 200',
+  ],
+  [
+    withProfile({ diskGiB: 20.5 }),
+    'profiles.small.diskGiB must be a whole number from 20 to 200, got 20.5; the nearest is 21',
+  ],
+  [withProfile({ maxRunners: 'lots' }), 'profiles.small.maxRunners must be a whole number from 0 to 5000, got "lots"'],
+  [
+    withProfile({ maxRunners: -1 }),
+    'profiles.small.maxRunners must be a whole number from 0 to 5000, got -1; the nearest is 0',
+  ],
+  [withProfile({ maxRunners: NaN }), 'profiles.small.maxRunners must be a whole number from 0 to 5000, got NaN'],
+  [
+    withProfile({ idleMinutes: 0 }),
+    'profiles.small.idleMinutes must be a number from 1 to 360, got 0; the nearest is 1',
+  ],
+  [withProfile({ maxHours: 0 }), 'profiles.small.maxHours must be a number above 0, up to 120, got 0'],
+  [
+    withProfile({ maxHours: 121 }),
+    'profiles.small.maxHours must be a number above 0, up to 120, got 121; the nearest is 120',
+  ],
+  [withProfile({ arch: 'amd64' }), 'profiles.small.arch must be one of x64, arm64, got "amd64"; the nearest is "x64"'],
+  [
+    withProfile({ capacity: 'SPOT_PREFERRED' }),
+    'profiles.small.capacity must be one of on-demand, spot, spot-preferred, got "SPOT_PREFERRED"; the nearest is "spot-preferred"',
+  ],
+  [withProfile({ catchAll: 'true' }), 'profiles.small.catchAll must be true or false, got "true"; the nearest is true'],
+  [withProfile({ publicRepositories: 1 }), 'profiles.small.publicRepositories must be true or false, got 1'],
+  [
+    withProfile({ runnerGroup: ' builders ' }),
+    'profiles.small.runnerGroup must be the name of a runner group, got " builders "; the nearest is "builders"',
+  ],
+
+  [
+    withProfile({ labels: [] }),
+    'profiles.small.labels must name at least one label (only a profile with catchAll: true may do without), got []',
+  ],
+  [
+    withProfile({ labels: 'x' }),
+    'profiles.small.labels must be a list of labels, such as ["fargate-small"], got "x"; the nearest is ["x"]',
+  ],
+  [
+    withProfile({ labels: ['a, b'] }),
+    'profiles.small.labels[0] must be a label of 1 to 256 characters without commas or white space, got "a, b"; the nearest is "a-b"',
+  ],
+  [
+    withProfile({ labels: ['x', 'Linux'] }),
+    'profiles.small.labels[1] must not be a label that is implied, got "Linux"; leave it out',
+  ],
+  [
+    withProfile({ labels: ['x', 'self-hosted'] }),
+    'profiles.small.labels[1] must not be a label that is implied, got "self-hosted"; leave it out',
+  ],
+  [
+    withProfile({ labels: ['x', 'X'] }),
+    'profiles.small.labels[1] must not be there twice (upper and lower case are the same), got "X"; leave it out',
+  ],
+  [
+    withProfile({ repositories: { allow: ['tools'] } }),
+    'profiles.small.repositories.allow[0] must be a glob over owner/name, such as acme/*, got "tools"; the nearest is "*/tools"',
+  ],
+  [withProfile({ repositories: { alow: [] } }), 'profiles.small.repositories.alow is no option; the nearest is allow'],
+
+  [
+    withProfile({ image: 'my image' }),
+    'profiles.small.image must be an image such as ghcr.io/acme/runner:1, got "my image"',
+  ],
+  [withProfile({ taskRole: 'admin' }), 'profiles.small.taskRole must be the ARN of a role, got "admin"'],
+  [
+    withProfile({ environment: { 'A-B': 'x' } }),
+    'profiles.small.environment.A-B must have a name of letters, digits and underscores, got "A-B"; the nearest is "A_B"',
+  ],
+  [withProfile({ environment: { A: 1 } }), 'profiles.small.environment.A must be text, got 1; the nearest is "1"'],
+  [
+    withProfile({ environment: { CLAIM_ID: 'x' } }),
+    'profiles.small.environment.CLAIM_ID must not be set: names like it belong to the task itself',
+  ],
+
+  [
+    withWarm({ scope: 'acmee' }),
+    'profiles.small.warm[0].scope must belong to one of github.owners (acme), got "acmee"; the nearest is "acme"',
+  ],
+  [
+    withWarm({ count: 30 }),
+    "profiles.small.warm[0].count must be a whole number from 1 to 10 (the profile's maxRunners), got 30; the nearest is 10",
+  ],
+  [
+    withWarm({ days: 'Monday to Friday' }),
+    'profiles.small.warm[0].days must be days such as MON-FRI or SAT,SUN, got "Monday to Friday"; the nearest is "MON-FRI"',
+  ],
+  [
+    withWarm({ days: 'workdays' }),
+    'profiles.small.warm[0].days must be days such as MON-FRI or SAT,SUN, got "workdays"',
+  ],
+  [
+    withWarm({ from: '8:00' }),
+    'profiles.small.warm[0].from must be a wall-clock time from 00:00 to 23:59, got "8:00"; the nearest is "08:00"',
+  ],
+  [
+    withWarm({ to: '24:00' }),
+    'profiles.small.warm[0].to must be a wall-clock time from 00:00 to 23:59, got "24:00"; the nearest is "00:00"',
+  ],
+  [
+    withWarm({ timezone: 'Europe/Berln' }),
+    'profiles.small.warm[0].timezone must be an IANA time zone such as Europe/Berlin, got "Europe/Berln"; the nearest is "Europe/Berlin"',
+  ],
+  [
+    withWarm({ timezone: '+02:00' }),
+    'profiles.small.warm[0].timezone must be an IANA time zone such as Europe/Berlin, got "+02:00"',
+  ],
+  [
+    withProfile({ warm: [3] }),
+    'profiles.small.warm[0] must be an object with scope, count, days, from, to and timezone, got 3',
+  ],
+
+  [
+    { ...fleet, network: { cidr: '10.0.0.0/8' } },
+    'network.cidr must be a private range such as 10.0.0.0/16, from /16 to /22, got "10.0.0.0/8"; the nearest is "10.0.0.0/16"',
+  ],
+  [
+    { ...fleet, network: { cidr: '10.1.2.0/16' } },
+    'network.cidr must begin where a /16 begins, got "10.1.2.0/16"; the nearest is "10.1.0.0/16"',
+  ],
+  [
+    { ...fleet, alarmTopic: 'ops' },
+    'alarmTopic must be the ARN of a standard SNS topic, such as arn:aws:sns:eu-central-1:111122223333:ops, got "ops"',
+  ],
+  [
+    { ...fleet, logRetentionDays: 45 },
+    'logRetentionDays must be a number of days CloudWatch knows (1, 3, 5, 7, 14, 30, 60, 90, ... 3653), got 45; the nearest is 30',
+  ],
+];
+
+describe('a config that is wrong', () => {
+  test.each(mistakes.map(([config, complaint]) => ({ config, complaint })))(
+    'is told: $complaint',
+    ({ config, complaint }) => {
+      expect(complaints(config)).toEqual([complaint]);
+    },
+  );
+
+  test('is told all at once, a line each', () => {
+    const wrong = { name: '1', github: { owners: [] }, profiles: { small: { labels: ['a b'], cpu: 5 } } };
+    expect(() => define(wrong)).toThrow(/^4 things are wrong in the fleet's config:\n(?: {2}\S.*\n){3} {2}\S.*$/);
+  });
+
+  test('is told in the singular when one thing is wrong', () => {
+    expect(() => define({ ...fleet, name: '1' })).toThrow("One thing is wrong in the fleet's config:");
+  });
+});
+
+describe('a config that is right', () => {
+  test('needs a name, an owner and a label; everything else has a default', () => {
+    expect(define(fleet)).toEqual({
+      choices: {
+        version: 1,
+        fleet: 'ci',
+        github: { url: 'https://github.com', owners: ['acme'] },
+        profiles: [
+          {
+            name: 'small',
+            labels: ['fargate-small'],
+            arch: 'x64',
+            cpu: 2,
+            memoryGiB: 8,
+            diskGiB: 20,
+            capacity: 'on-demand',
+            maxRunners: 10,
+            idleMinutes: 5,
+            maxHours: 6,
+            catchAll: false,
+            publicRepositories: false,
+            repositories: { allow: [], deny: [] },
+            warm: [],
+          },
+        ],
+      },
+      tasks: { small: { environment: {} } },
+      network: { cidr: '10.0.0.0/16' },
+      logRetentionDays: 30,
+      warnings: [],
+    });
+  });
+
+  test('is one the functions can read', () => {
+    expect(() => encodeChoices(define(withWarm({ days: 'MON-FRI' })).choices)).not.toThrow();
+    expect(() => encodeChoices(example.choices)).not.toThrow();
+  });
+
+  test('may write labels, owners and scopes in any case', () => {
+    const { choices } = define({
+      name,
+      github: { owners: ['Acme'] },
+      profiles: { small: { labels: ['GPU'], warm: [{ scope: 'ACME', count: 1 }] } },
+    });
+    expect(choices.github.owners).toEqual(['acme']);
+    expect(choices.profiles[0]).toMatchObject({ labels: ['gpu'], warm: [{ scope: 'acme' }] });
+  });
+
+  test.each([
+    ['https://github.com/', 'https://github.com'],
+    ['https://acme.ghe.com', 'https://acme.ghe.com'],
+    ['https://ghes.acme.com:8443', 'https://ghes.acme.com:8443'],
+    ['http://127.0.0.1:4000', 'http://127.0.0.1:4000'],
+    ['http://localhost:4000', 'http://localhost:4000'],
+  ])('may name GitHub as %s', (url, origin) => {
+    expect(define(withGithub({ url })).choices.github.url).toBe(origin);
+  });
+
+  test.each<[unknown, readonly string[]]>([
+    ['MON-FRI', ['MON', 'TUE', 'WED', 'THU', 'FRI']],
+    ['SAT,SUN', ['SAT', 'SUN']],
+    ['FRI-MON', ['MON', 'FRI', 'SAT', 'SUN']],
+    ['mon, wed-thu', ['MON', 'WED', 'THU']],
+    [['TUE'], ['TUE']],
+    [undefined, ['MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT', 'SUN']],
+  ])('may write the days of a warm window as %j', (days, expanded) => {
+    expect(define(withWarm({ days })).choices.profiles[0]?.warm[0]?.days).toEqual(expanded);
+  });
+
+  test('may do without labels when it catches all', () => {
+    expect(complaints(withProfile({ labels: [], catchAll: true }))).toEqual([]);
+  });
+
+  test('may pause a profile and keep its warm windows', () => {
+    expect(complaints(withProfile({ maxRunners: 0, warm: [{ ...warm, count: 5 }] }))).toEqual([]);
+  });
+
+  test('keeps the longest name of a runner within 60 characters', () => {
+    const { choices } = define({ ...fleet, name: 'a'.repeat(16) });
+    const jobId = '9223372036854775807';
+    expect(`${choices.fleet}-123456-${jobId}-9999`.length).toBeLessThanOrEqual(60);
+  });
+});
+
+describe('a config that is legal but surprising', () => {
+  test('is let through in silence when profiles share no label', () => {
+    expect(warningsOf({ small, large: { labels: ['fargate-large'] } })).toEqual([]);
+  });
+
+  test.each([
+    [['a', 'b'], ['a'], 'runners of profile one can take every job meant for profile other (a)'],
+    [['a'], ['a', 'b'], 'runners of profile other can take every job meant for profile one (a)'],
+    [['a'], ['A'], "profiles one and other have the same labels (a): their runners take each other's jobs"],
+    [
+      ['a', 'b'],
+      ['b', 'c'],
+      "runners of profiles one and other can take each other's jobs when a job asks for no more than b",
+    ],
+  ])('is warned of: labels %j and %j', (one, other, warning) => {
+    expect(warningsOf({ one: { labels: one }, other: { labels: other } })).toEqual([warning]);
+  });
+
+  test('is warned of: jobs without labels go to any idle runner', () => {
+    expect(warningsOf({ small, any: { labels: [], catchAll: true } })).toEqual([
+      'runners of small can take the jobs without labels that profile any catches (catchAll)',
+    ]);
+  });
+
+  test('is warned of: strangers can start runners of a profile that catches all and serves public repositories', () => {
+    expect(warningsOf({ any: { labels: [], catchAll: true, publicRepositories: true } })).toEqual([
+      "profile any serves any self-hosted job (catchAll) of public repositories: a stranger's pull request can start runners",
+    ]);
+  });
+});

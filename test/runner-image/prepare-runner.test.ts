@@ -1,0 +1,340 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { credentials, dynamoError, TaskServices } from './task-services.ts';
+import { Task, type Ended } from './task.ts';
+
+jest.setTimeout(20_000);
+
+let task: Task;
+
+beforeEach(async () => {
+  task = await Task.prepare();
+});
+
+afterEach(() => {
+  task.dispose();
+});
+
+const lastLine = ({ log }: Ended) => log.trimEnd().split('\n').at(-1);
+const claimRequests = () => task.services.count('DynamoDB_20120810.DeleteItem');
+
+describe('without a claim', () => {
+  const cases: [string, number, string, (services: TaskServices) => void][] = [
+    ['a used claim', 65, 'the claim is used, revoked or expired', (services) => (services.claim = undefined)],
+    [
+      'an answer without an item',
+      65,
+      'the claim must have a line "url"',
+      (services) => services.script('DynamoDB_20120810.DeleteItem', { status: 200, body: '{}' }),
+    ],
+    [
+      'a garbled claim',
+      65,
+      'the claim\'s idle-seconds must be a whole number, got "NaN"',
+      (services) => (services.claim = { ...task.claim(), idleSeconds: Number.NaN }),
+    ],
+    [
+      'a failing table',
+      72,
+      'the claims table answered 500',
+      (services) => services.script('DynamoDB_20120810.DeleteItem', 500),
+    ],
+    [
+      'a silent table',
+      72,
+      'the claims table gave no answer',
+      (services) => services.script('DynamoDB_20120810.DeleteItem', 'hang'),
+    ],
+    [
+      'an answer that breaks off',
+      72,
+      'the claims table gave no answer',
+      (services) => services.script('DynamoDB_20120810.DeleteItem', 'cut'),
+    ],
+    [
+      'a role that may not',
+      72,
+      'the claims table refused the request: com.amazon.coral.service#AccessDeniedException',
+      (services) =>
+        services.script(
+          'DynamoDB_20120810.DeleteItem',
+          dynamoError('com.amazon.coral.service#AccessDeniedException', 'no'),
+        ),
+    ],
+    [
+      'a signature it does not take, as from a clock that is off,',
+      72,
+      'com.amazon.coral.service#InvalidSignatureException',
+      (services) =>
+        services.script('GET /credentials', {
+          status: 200,
+          body: JSON.stringify({
+            AccessKeyId: credentials.accessKeyId,
+            SecretAccessKey: 'another',
+            Token: credentials.token,
+          }),
+        }),
+    ],
+  ];
+  test.each(cases)('%s ends it with %d after one request', async (_, code, reason, arrange) => {
+    arrange(task.services);
+    const ended = await task.run();
+    expect(ended.code).toBe(code);
+    expect(lastLine(ended)).toContain(reason);
+    expect(claimRequests()).toBe(1);
+    expect(task.services.count('POST register')).toBe(0);
+  });
+
+  test.each([
+    ['GET /metadata/task', 500, 'the task metadata gave no answer'],
+    ['GET /credentials', 404, 'the task role gave no credentials'],
+    ['GET /credentials', { status: 200, body: '{"message":"not yet"}' }, 'the task role gave no credentials'],
+  ] as const)('no answer from %s (%j) ends it with 72', async (route, reply, reason) => {
+    task.services.script(route, reply);
+    const ended = await task.run();
+    expect(ended.code).toBe(72);
+    expect(lastLine(ended)).toContain(reason);
+    expect(claimRequests()).toBe(0);
+  });
+
+  test.each(['ECS_CONTAINER_METADATA_URI_V4', 'AWS_CONTAINER_CREDENTIALS_FULL_URI', 'AWS_REGION', 'CLAIMS_TABLE'])(
+    'no %s ends it with 72',
+    async (name) => {
+      const { code } = await task.run({ [name]: undefined });
+      expect(code).toBe(72);
+    },
+  );
+
+  test.each([undefined, '', 'c-1"},"x":{"S":"'])('CLAIM_ID %j ends it with 65', async (id) => {
+    const { code } = await task.run({ CLAIM_ID: id });
+    expect(code).toBe(65);
+    expect(claimRequests()).toBe(0);
+  });
+
+  test('metadata and credentials that come late are waited for', async () => {
+    task.services.script('GET /metadata/task', 503, (call) => ({ status: 200, body: `{"TaskARN":"${call.route}"}` }));
+    const { code } = await task.runJob('true');
+    expect(code).toBe(0);
+    expect(task.services.count('GET /metadata/task')).toBe(2);
+  });
+
+  test('a table that takes no connection yet is asked again, since nothing was sent', async () => {
+    const port = await freePort();
+    task.start({ AWS_ENDPOINT_URL_DYNAMODB: `http://127.0.0.1:${port}`, CLAIM_SECONDS: '10' });
+    await task.until(() => task.services.count('GET /credentials') === 1);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const late = await TaskServices.start(port);
+    late.claim = task.claim();
+    task.services.assign('true');
+    const { code } = await task.ended;
+    late.stop();
+    expect(code).toBe(0);
+    expect(late.count('DynamoDB_20120810.DeleteItem')).toBe(1);
+  });
+
+  test('a table that never takes a connection ends it with 72', async () => {
+    const ended = await task.run({ AWS_ENDPOINT_URL_DYNAMODB: `http://127.0.0.1:${await freePort()}` });
+    expect(ended.code).toBe(72);
+  });
+});
+
+describe('registration', () => {
+  test.each([
+    [404, 66, 'registration refused: Http response code: NotFound'],
+    [401, 66, 'registration refused: Http response code: Unauthorized'],
+    [409, 66, 'registration refused: A runner exists with the same name'],
+    [422, 66, 'registration refused: Could not find any self-hosted runner group'],
+    [403, 67, 'Http response code: Forbidden'],
+    [429, 67, 'Http response code: TooManyRequests'],
+    [500, 67, 'Http response code: InternalServerError'],
+    [503, 67, 'Http response code: ServiceUnavailable'],
+  ])('answered with %d ends it with %d', async (status, code, reason) => {
+    task.services.script('POST register', status);
+    const ended = await task.run();
+    expect(ended.code).toBe(code);
+    expect(lastLine(ended)).toContain(reason);
+    expect(task.services.count('POST session')).toBe(0);
+  });
+
+  test('is tried again when GitHub said "later"', async () => {
+    task.services.script('POST register', 403, { status: 200, body: 'runner-id 7\ncredential c\n' });
+    const { code, log } = await task.runJob('true', { REGISTRATION_SECONDS: '10' });
+    expect(log).toContain('registration will be tried again: Http response code: Forbidden');
+    expect(code).toBe(0);
+    expect(claimRequests()).toBe(1);
+  });
+
+  test('ends with 68 when the version is too old', async () => {
+    const body = 'Runner version v2.300.0 is deprecated and cannot receive messages.';
+    task.services.script('POST register', { status: 403, body });
+    expect((await task.run()).code).toBe(68);
+  });
+
+  test('ends with 67 when nothing listens at GitHub', async () => {
+    task.services.claim = task.claim({ url: `http://127.0.0.1:${await freePort()}/acme` });
+    const ended = await task.run();
+    expect(ended.code).toBe(67);
+    expect(lastLine(ended)).toContain('Connection refused');
+  });
+
+  test('ends with 67 when it hangs', async () => {
+    task.write('config.sh', '#!/bin/bash\nsleep 600 &\nwait\n');
+    const bounds = {
+      METADATA_SECONDS: '0',
+      CLAIM_SECONDS: '1',
+      DOWNLOAD_SECONDS: '0',
+      REGISTRATION_SECONDS: '1',
+      MARGIN_SECONDS: '0',
+    };
+    const ended = await task.run(bounds);
+    expect(ended.code).toBe(67);
+    expect(lastLine(ended)).toContain('registration hangs');
+  });
+
+  test('ends with 74 when config.sh cannot run', async () => {
+    task.write('config.sh', '#!/bin/bash\necho "Dependencies is missing for Dotnet Core 6.0"\nexit 1\n');
+    expect((await task.run()).code).toBe(74);
+  });
+});
+
+describe('an image', () => {
+  test.each(['config.sh', 'bin/Runner.Listener'])('without %s is broken, and the claim stays', async (file) => {
+    rmSync(join(task.home, file));
+    const ended = await task.run();
+    expect(ended.code).toBe(74);
+    expect(lastLine(ended)).toContain(file);
+    expect(claimRequests()).toBe(0);
+  });
+
+  test('without a runner directory is broken', async () => {
+    expect((await task.run({ RUNNER_HOME: '/nowhere' })).code).toBe(74);
+  });
+});
+
+/** A release archive holding the stand-in under another version, and the claim that asks for it. */
+function offer(version: string, change: (archive: Buffer) => Buffer = (archive) => archive): void {
+  const release = join(task.home, 'release');
+  mkdirSync(release);
+  execFileSync('cp', ['-r', ...['bin', 'config.sh', 'run.sh'].map((name) => join(task.home, name)), release]);
+  task.write('release/VERSION', `${version}\n`);
+  task.write('release/externals', randomBytes(300_000).toString('base64'));
+  const archive = execFileSync('tar', ['-czf', '-', '-C', release, '.'], { maxBuffer: 1e8 });
+  rmSync(release, { recursive: true });
+  const sha256 = createHash('sha256').update(archive).digest('hex');
+  task.services.claim = task.claim({ release: { version, url: `${task.services.url}/runner.tar.gz`, sha256 } });
+  task.services.script('GET /runner.tar.gz', { status: 200, body: change(archive) });
+}
+
+const usedVersion = () => task.services.calls.find(({ route }) => route === 'POST register')?.form.get('version');
+
+describe('the runner version', () => {
+  test('is taken from the image when GitHub wants that one', async () => {
+    offer('2.337.0');
+    expect((await task.runJob('true')).code).toBe(0);
+    expect(task.services.count('GET /runner.tar.gz')).toBe(0);
+  });
+
+  test('is taken from the image when it is ahead of what GitHub wants', async () => {
+    offer('2.99.10');
+    expect((await task.runJob('true')).code).toBe(0);
+    expect(task.services.count('GET /runner.tar.gz')).toBe(0);
+    expect(usedVersion()).toBe('2.337.0');
+  });
+
+  test('is downloaded when the image is behind', async () => {
+    offer('2.338.0');
+    const { code, log } = await task.runJob('true');
+    expect(log).toContain('start-runner: runner 2.338.0, downloaded: the image has 2.337.0');
+    expect(code).toBe(0);
+    expect(usedVersion()).toBe('2.338.0');
+    expect(readdirSync(task.home).filter((name) => /next|previous/.test(name))).toEqual([]);
+  });
+
+  const doubts: [string, string, () => void][] = [
+    [
+      'is truncated',
+      'the download has the wrong checksum',
+      () => offer('2.338.0', (archive) => archive.subarray(0, 1000)),
+    ],
+    ['is another file', 'the download has the wrong checksum', () => offer('2.338.0', () => Buffer.from('<html>'))],
+    [
+      'breaks off',
+      'the download failed',
+      () => {
+        offer('2.338.0');
+        task.services.script('GET /runner.tar.gz', 'cut');
+      },
+    ],
+    [
+      'is not there',
+      'the download failed',
+      () => {
+        offer('2.338.0');
+        task.services.script('GET /runner.tar.gz', 404);
+      },
+    ],
+    [
+      'never comes',
+      'the download failed',
+      () => {
+        offer('2.338.0');
+        task.services.script('GET /runner.tar.gz', 'hang');
+      },
+    ],
+    [
+      'is of another version than it says',
+      'the download is no runner of that version',
+      () => {
+        offer('2.338.0');
+        const release = { ...task.services.claim?.release, version: '2.339.0' } as never;
+        task.services.claim = task.claim({ release });
+      },
+    ],
+  ];
+  test.each(doubts)('stays as it is when the download %s', async (_, doubt, arrange) => {
+    arrange();
+    const { code, log } = await task.runJob('true', { DOWNLOAD_SECONDS: '1' });
+    expect(log).toMatch(new RegExp(`^start-runner: runner 2.337.0 instead of 2.33[89].0: ${doubt}$`, 'm'));
+    expect(code).toBe(0);
+    expect(usedVersion()).toBe('2.337.0');
+    expect(readdirSync(task.home).filter((name) => /next|previous/.test(name))).toEqual([]);
+  });
+
+  test('stays as it is when the disk is full', async () => {
+    offer('2.338.0');
+    task.services.assign('true');
+    const { code, log } = await task.start({}, ['bash', '-c', 'ulimit -f 100; exec "$0"']).ended;
+    expect(log).toContain('runner 2.337.0 instead of 2.338.0: the download failed');
+    expect(code).toBe(0);
+  });
+
+  test('is put back when the new one cannot be put in its place', async () => {
+    offer('2.338.0');
+    task.write('mv', `#!/bin/bash\n[[ $* == *.next/config.sh* ]] && exit 1\nexec /bin/mv "$@"\n`);
+    const { code, log } = await task.runJob('true', { PATH: `${task.home}:${process.env['PATH']}` });
+    expect(log).toContain('runner 2.337.0 instead of 2.338.0: the download could not be put in its place');
+    expect(code).toBe(0);
+    expect(usedVersion()).toBe('2.337.0');
+  });
+
+  test('does not matter when the image cannot tell its own', async () => {
+    offer('2.338.0');
+    task.services.script('GET /runner.tar.gz', 404);
+    task.write('VERSION', 'garbled\n');
+    const { code, log } = await task.runJob('true');
+    expect(log).toContain('runner garbled instead of 2.338.0: the download failed');
+    expect(code).toBe(0);
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}

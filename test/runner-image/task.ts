@@ -1,0 +1,193 @@
+import { spawn } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Claim } from '../../functions/contracts/claim.ts';
+import { TaskServices } from './task-services.ts';
+
+export const startRunner = join(import.meta.dirname, '../../runner-image/start-runner.sh');
+const standIn = join(import.meta.dirname, '../emulators/actions-runner');
+
+export type Ended = { readonly code: number | null; readonly signal: string | null; readonly log: string };
+
+/** One task on this machine: a root file system of its own, the services around it, and the process once started. */
+export class Task {
+  readonly home = mkdtempSync(join(tmpdir(), 'start-runner-'));
+  readonly services: TaskServices;
+  log = '';
+  pid = 0;
+  ended: Promise<Ended> = Promise.reject(new Error('the task was not started'));
+  #over = false;
+
+  private constructor(services: TaskServices) {
+    this.services = services;
+    this.ended.catch(() => {});
+    cpSync(standIn, this.home, { recursive: true });
+  }
+
+  static async prepare(): Promise<Task> {
+    const task = new Task(await TaskServices.start());
+    task.services.claim = task.claim();
+    return task;
+  }
+
+  claim(changes: Partial<Claim> = {}): Claim {
+    return {
+      url: `${this.services.url}/acme`,
+      token: 'AREGISTRATIONTOKEN',
+      name: 'ci-1234-81230000001-1',
+      labels: ['fargate-small', 'linux'],
+      idleSeconds: 30,
+      maxSeconds: 60,
+      ...changes,
+    };
+  }
+
+  /** What ECS would put into the environment, and short bounds. */
+  environment(): Record<string, string> {
+    const { url } = this.services;
+    return {
+      PATH: process.env['PATH'] ?? '',
+      CLAIM_ID: 'c-1',
+      CLAIMS_TABLE: 'claims',
+      AWS_REGION: 'us-east-1',
+      AWS_ENDPOINT_URL_DYNAMODB: url,
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: `${url}/credentials`,
+      ECS_CONTAINER_METADATA_URI_V4: `${url}/metadata`,
+      RUNNER_HOME: this.home,
+      ...(process.getuid?.() === 0 && { RUNNER_ALLOW_RUNASROOT: '1' }),
+      METADATA_SECONDS: '1',
+      CLAIM_SECONDS: '1',
+      DOWNLOAD_SECONDS: '2',
+      REGISTRATION_SECONDS: '1',
+      STOP_SECONDS: '10',
+      QUIET_SECONDS: '0',
+      RESTART_SECONDS: '0.1',
+      UPDATE_SECONDS: '1',
+      RESTARTS: '2',
+      RUNNER_STANDIN_RENEW_SECONDS: '0.2',
+      RUNNER_STANDIN_TERM_AFTER: '0.2',
+      RUNNER_STANDIN_KILL_AFTER: '0.2',
+    };
+  }
+
+  /** `through` is a command that starts the script. */
+  start(changes: Record<string, string | undefined> = {}, through: readonly string[] = []): this {
+    const environment = Object.entries({ ...this.environment(), ...changes }).filter(
+      ([, value]) => value !== undefined,
+    );
+    const [command, args] =
+      through[0] === undefined ? [startRunner, []] : [through[0], [...through.slice(1), startRunner]];
+    const child = spawn(command, args, {
+      env: Object.fromEntries(environment),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.pid = child.pid ?? 0;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        this.log += text;
+      });
+    }
+    this.ended = new Promise((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (code, signal) => {
+        this.#over = true;
+        resolve({ code, signal, log: this.log });
+      });
+    });
+    return this;
+  }
+
+  async run(changes: Record<string, string | undefined> = {}): Promise<Ended> {
+    return this.start(changes).ended;
+  }
+
+  async runJob(script: string, changes: Record<string, string | undefined> = {}): Promise<Ended> {
+    this.services.assign(script);
+    return this.run(changes);
+  }
+
+  signal(name: NodeJS.Signals = 'SIGTERM'): void {
+    process.kill(this.pid, name);
+  }
+
+  /** Waits until the condition holds, looked at often. */
+  async until(condition: () => boolean): Promise<void> {
+    const end = Date.now() + 10_000;
+    while (!condition()) {
+      if (this.#over || Date.now() > end)
+        throw new Error(`waited in vain for ${condition.toString()}; the log:\n${this.log}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  async untilLog(text: string): Promise<void> {
+    await this.until(() => this.log.includes(text));
+  }
+
+  file(name: string): string {
+    return readFileSync(join(this.home, name), 'utf8');
+  }
+
+  has(name: string): boolean {
+    return existsSync(join(this.home, name));
+  }
+
+  write(name: string, text: string): void {
+    writeFileSync(join(this.home, name), text, { mode: 0o755 });
+  }
+
+  /** What the job's step printed. */
+  get jobLog(): string {
+    return this.file('_diag/pages/j-1.log');
+  }
+
+  /** The command lines of this task's processes. */
+  commandLines(): string[] {
+    return this.leftovers().map((line) => line.replace(/^\d+ /, ''));
+  }
+
+  /** Processes that still have to do with this task. */
+  leftovers(): string[] {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .filter((pid) => this.#belongs(pid))
+      .map((pid) => `${pid} ${read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')}`);
+  }
+
+  /** @throws Error when the task has left anything running, which is ended then */
+  dispose(): void {
+    const leftovers = this.leftovers();
+    for (const line of leftovers) process.kill(Number(line.split(' ')[0]), 'SIGKILL');
+    this.services.stop();
+    rmSync(this.home, { recursive: true, force: true });
+    if (leftovers.length > 0) throw new Error(`nothing must be left of a task, there is:\n${leftovers.join('\n')}`);
+  }
+
+  #belongs(pid: string): boolean {
+    let cwd = '';
+    try {
+      cwd = readlinkSync(`/proc/${pid}/cwd`);
+    } catch {
+      // Gone, or a zombie.
+    }
+    return cwd.startsWith(this.home) || read(`/proc/${pid}/environ`).includes(this.home);
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,422 @@
+import { describe, expect, test } from '@jest/globals';
+import type { RunnerRecord } from '../../functions/contracts/ledger-records.ts';
+import { settleTask } from '../../functions/task-stopped/settle-task.ts';
+import { aJobRecord, aLaunchedRunner, aProfile, aRunner, aStoppedTask, prefix } from '../fakes/builders.ts';
+import { recordCalls } from '../fakes/calls.ts';
+import { after, minute } from '../fakes/clock.ts';
+import { aGitHubError } from '../fakes/github.ts';
+import { exitCodeOf, type TaskEnd } from '../fakes/tasks.ts';
+import { fakeWorld, type FakeWorld, type WorldOptions } from '../fakes/world.ts';
+
+const first = '81230000001';
+const own = `${prefix}-${first}-1`;
+
+/** A job that waits, and its first runner, registered and at work. */
+function begin(options: WorldOptions & { readonly runner?: Partial<RunnerRecord> } = {}) {
+  const world = fakeWorld({ jobs: [aJobRecord({ launches: 1, reason: 'starting' })], ...options });
+  world.ledger.putRunner(aLaunchedRunner(options.runner));
+  world.claims.put(`claim-of-${own}`, { body: '', expiresAt: Infinity });
+  world.github.register('acme', own);
+  return world;
+}
+const settle = async (world: FakeWorld, { outcome = 'ran-a-job', ...end }: TaskEnd & { runnerId?: string } = {}) =>
+  settleTask(aStoppedTask({ exitCode: exitCodeOf(outcome), ...end }), world.ports);
+/** Another job that waits in the same profile, in some scope. */
+const wait = (world: FakeWorld, id: string, fullName = 'acme/web') =>
+  world.ledger.putJob(
+    aJobRecord({
+      job: { id, repository: { fullName, ownerType: fullName.startsWith('acme/') ? 'Organization' : 'User' } },
+    }),
+  );
+const launched = (world: FakeWorld) =>
+  world.queues
+    .takeLaunches()
+    .map((message) => (message.kind === 'launch' ? `${message.jobId} ${message.launch}` : '?'));
+
+describe('a task that stopped', () => {
+  test.each([
+    ['ran-a-job', {}, 'ran-a-job'],
+    ['idle', {}, 'idle'],
+    ['idle', { busyJobId: '5' }, 'interrupted-in-a-job'],
+    ['no-claim', {}, 'no-claim'],
+    ['no-claim', { revoked: true }, 'revoked'],
+    ['registration-refused', {}, 'registration-refused'],
+    ['github-unreachable', {}, 'failed-to-start'],
+    ['version-deprecated', {}, 'failed-to-start'],
+    ['no-claim-server', {}, 'failed-to-start'],
+    ['broken-image', {}, 'failed-to-start'],
+    ['interrupted-before-a-job', {}, 'interrupted-before-a-job'],
+    ['interrupted-before-a-job', { deregisteredAt: '2026-11-21T09:00:00.000Z' }, 'reaped'],
+    ['interrupted-in-a-job', {}, 'interrupted-in-a-job'],
+    ['over-max-hours', {}, 'over-max-hours'],
+    ['ended-without-a-job', {}, 'failed-before-a-job'],
+    ['ended-without-a-job', { deregisteredAt: '2026-11-21T09:00:00.000Z' }, 'reaped'],
+  ] as const)('with "%s" by a runner with %j gives its place back as %s', async (outcome, runner, ending) => {
+    const world = begin({ runner });
+    const verdict = await settle(world, { outcome });
+    expect(verdict).toMatchObject({ kind: 'ended', runner: own, profile: 'small', ending });
+    expect(world.ledger.runner(own)).toMatchObject({ endedAt: world.clock.iso(), ending });
+    expect(await world.ledger.countLeases('small')).toBe(0);
+    expect(world.claims.open.size).toBe(0);
+  });
+
+  test.each([
+    [{ stopCode: 'SpotInterruption', exitCode: 143 }, 'spot-interrupted'],
+    [{ outOfMemory: true, exitCode: 137 }, 'out-of-memory'],
+    [{ stopCode: 'TaskFailedToStart', exitCode: undefined }, 'failed-to-start'],
+    [{ exitCode: 137 }, 'failed-to-start'],
+  ])('of which ECS says %j gives its place back as %s', async (end, ending) => {
+    const world = begin();
+    expect(await settleTask(aStoppedTask(end), world.ports)).toMatchObject({ kind: 'ended', ending });
+    expect(world.ledger.live()).toEqual([]);
+  });
+
+  test('is settled once: a second event changes nothing', async () => {
+    const world = begin();
+    await settle(world, { outcome: 'idle' });
+    const [job, runner, profile] = [
+      world.ledger.job(first),
+      world.ledger.runner(own),
+      world.ledger.profiles.get('small'),
+    ];
+    world.clock.turn(minute);
+    expect(await settle(world, { outcome: 'idle' })).toMatchObject({ kind: 'known', reason: 'ended before: idle' });
+    expect(world.ledger.job(first)).toEqual(job);
+    expect(world.ledger.runner(own)).toEqual(runner);
+    expect(world.ledger.profiles.get('small')).toEqual(profile);
+  });
+
+  test('gives one place back when two events for it are handled at the same moment', async () => {
+    const world = begin();
+    world.ledger.putRunner(aLaunchedRunner({ jobId: 'other', runnerId: `${prefix}-other-1` }));
+    const verdicts = await Promise.all([settle(world, { outcome: 'idle' }), settle(world, { outcome: 'idle' })]);
+    expect(verdicts.map(({ kind }) => kind).toSorted()).toEqual(['ended', 'known']);
+    expect(await world.ledger.countLeases('small')).toBe(1);
+    expect(world.ledger.job(first).unserved).toBe(1);
+  });
+
+  test('may crash at any step and be settled by the second event or the sweep, with the same result', async () => {
+    const whole = begin();
+    const counted = recordCalls(whole.ports, { silent: ['now'] });
+    await settleTask(aStoppedTask({ exitCode: exitCodeOf('idle') }), counted.ports);
+    expect(counted.calls.names.length).toBeGreaterThan(5);
+    for (let crashAt = 0; crashAt < counted.calls.names.length; crashAt += 1) {
+      const world = begin();
+      const task = aStoppedTask({ exitCode: exitCodeOf('idle') });
+      const { ports } = recordCalls(world.ports, { crashAt, crash: 'after', silent: ['now'] });
+      const outcome = await settleTask(task, ports).then(({ kind }) => kind, String);
+      // What fails at GitHub is the sweep's, and no reason to settle once more.
+      const isAtGitHub = counted.calls.names[crashAt]?.endsWith('Registered');
+      expect(outcome).toMatch(isAtGitHub ? /^ended$/ : /the process died/);
+      await settleTask(task, world.ports);
+      expect(await world.ledger.countLeases('small')).toBe(0);
+      expect(world.ledger.runner(own)).toEqual(whole.ledger.runner(own));
+      expect(world.ledger.job(first)).toEqual(whole.ledger.job(first));
+    }
+  });
+
+  test('of another fleet is not touched', async () => {
+    const world = begin();
+    for (const runnerId of ['ci-999999-1-1', `${prefix}x-1-1`, 'somebody']) {
+      expect(await settle(world, { runnerId })).toEqual({
+        kind: 'not-ours',
+        reason: 'another fleet started the task',
+      });
+    }
+    const { runnerId: _starter, ...withoutStarter } = aStoppedTask();
+    expect(await settleTask(withoutStarter, world.ports)).toMatchObject({
+      kind: 'not-ours',
+    });
+    expect(world.ledger.live()).toHaveLength(1);
+  });
+
+  test('of a runner that the ledger does not know is left to the sweep', async () => {
+    const world = begin();
+    expect(await settle(world, { runnerId: `${prefix}-5-1` })).toEqual({
+      kind: 'not-ours',
+      reason: 'the ledger does not know the runner',
+      runner: `${prefix}-5-1`,
+    });
+    expect(world.github.calls).toEqual([]);
+  });
+
+  test('is not the end of a runner whose task is another', async () => {
+    const world = begin();
+    expect(await settle(world, { taskArn: 'arn:task/first-provider' })).toMatchObject({ kind: 'known' });
+    expect(world.ledger.live()).toHaveLength(1);
+  });
+
+  test('is the end of a runner whose task was not recorded yet', async () => {
+    const world = fakeWorld({ jobs: [aJobRecord({ launches: 1 })] });
+    world.ledger.putRunner(aRunner());
+    expect(await settle(world, { outcome: 'no-claim' })).toMatchObject({ kind: 'ended', ending: 'no-claim' });
+  });
+});
+
+describe('a runner that ended without a job', () => {
+  test('leaves its job waiting, for twice as long each time', async () => {
+    const pauses: number[] = [];
+    const world = begin();
+    for (let launch = 1; launch <= 5; launch += 1) {
+      const runnerId = `${prefix}-${first}-${launch}`;
+      world.ledger.putRunner(aLaunchedRunner({ runnerId, launch }));
+      const verdict = await settle(world, { outcome: 'idle', runnerId });
+      expect(verdict.held).toBe(false);
+      const job = world.ledger.job(first);
+      expect(job).toMatchObject({ state: 'waiting', unserved: launch, reason: 'backing-off' });
+      pauses.push((Date.parse(job.notBefore ?? '') - world.clock.now()) / minute);
+    }
+    expect(pauses).toEqual([1, 2, 4, 8, 16]);
+  });
+
+  test('is the sixth: the job is held for a person to look at', async () => {
+    const world = begin({ jobs: [aJobRecord({ launches: 6, unserved: 5, unservedLaunch: 5 })], runner: { launch: 6 } });
+    const runnerId = `${prefix}-${first}-6`;
+    expect(await settle(world, { outcome: 'idle', runnerId })).toMatchObject({ kind: 'ended', held: true });
+    expect(world.ledger.job(first)).toMatchObject({ held: true, reason: 'held', unserved: 6 });
+    expect(launched(world)).toEqual([]);
+  });
+
+  test('counts nothing against a job that another runner has taken meanwhile', async () => {
+    const world = begin({ jobs: [aJobRecord({ launches: 1, state: 'in_progress', runnerName: 'other' })] });
+    await settle(world, { outcome: 'idle' });
+    expect(world.ledger.job(first)).toMatchObject({ unserved: 0 });
+  });
+
+  test('counts nothing against a job when the runner was stolen: it ran another', async () => {
+    const world = begin({ runner: { busyJobId: 'stolen-for' } });
+    const verdict = await settle(world);
+    expect(verdict).toMatchObject({ ending: 'ran-a-job', job: 'stolen-for' });
+    expect(world.ledger.job(first)).toMatchObject({ unserved: 0 });
+    expect(launched(world)).toEqual([`${first} 2`]);
+  });
+
+  test('and was warm counts against nobody', async () => {
+    const runnerId = `${prefix}-w0-1-0`;
+    const world = begin({ runner: { runnerId, jobId: undefined, launch: undefined } });
+    expect(await settle(world, { outcome: 'idle', runnerId })).toMatchObject({ kind: 'ended', ending: 'idle' });
+    expect(world.ledger.job(first).unserved).toBe(0);
+  });
+});
+
+describe('the place of a runner that is over', () => {
+  test('goes to the next job at once after a healthy end', async () => {
+    const world = begin({ profiles: [aProfile({ maxRunners: 1 })], runner: { busyJobId: first } });
+    world.ledger.putJob(aJobRecord({ launches: 1, state: 'completed' }));
+    wait(world, '2');
+    expect(await settle(world)).toMatchObject({ letIn: 1 });
+    expect(launched(world)).toEqual(['2 1']);
+  });
+
+  test.each([
+    ['no-claim', {}],
+    ['broken-image', {}],
+    ['ended-without-a-job', {}],
+    ['interrupted-before-a-job', {}],
+    ['idle', { outOfMemory: true }],
+  ] as const)('is left to the sweep after a bad end, so that no start is a hot loop: %s %j', async (outcome, end) => {
+    const world = begin({ profiles: [aProfile({ maxRunners: 1 })] });
+    wait(world, '2');
+    expect(await settle(world, { outcome, ...end })).toMatchObject({ letIn: 0 });
+    expect(launched(world)).toEqual([]);
+  });
+
+  test('goes to the pool with the fewest runners when the cap is full', async () => {
+    const world = begin({ profiles: [aProfile({ maxRunners: 4 })], runner: { busyJobId: first } });
+    for (const id of ['a1', 'a2', 'a3']) {
+      world.ledger.putRunner(aLaunchedRunner({ jobId: id, runnerId: `${prefix}-${id}-1`, busyJobId: id }));
+    }
+    world.ledger.putJob(aJobRecord({ launches: 1, state: 'completed' }));
+    wait(world, '2');
+    wait(world, '3', 'octo/toy');
+    expect(await settle(world)).toMatchObject({ letIn: 1 });
+    expect(launched(world)).toEqual(['3 1']);
+  });
+
+  test('goes to the oldest waiting job of a pool', async () => {
+    const world = begin({ profiles: [aProfile({ maxRunners: 1 })], runner: { busyJobId: first } });
+    world.ledger.putJob(aJobRecord({ launches: 1, state: 'completed' }));
+    world.ledger.putJob(aJobRecord({ job: { id: '2', createdAt: '2026-11-21T08:59:00.000Z' } }));
+    world.ledger.putJob(aJobRecord({ job: { id: '3', createdAt: '2026-11-21T08:58:00.000Z' } }));
+    await settle(world);
+    expect(launched(world)).toEqual(['3 1']);
+  });
+
+  test('goes to nobody while the pool has runners enough on their way', async () => {
+    const world = begin({ runner: { busyJobId: first } });
+    world.ledger.putJob(aJobRecord({ launches: 1, state: 'completed' }));
+    world.ledger.putRunner(aLaunchedRunner({ jobId: '2', runnerId: `${prefix}-2-1` }));
+    wait(world, '2');
+    expect(await settle(world)).toMatchObject({ letIn: 0 });
+  });
+
+  test('goes to nobody while the profile is paused or still above a lowered cap', async () => {
+    for (const maxRunners of [0, 1]) {
+      const world = begin({ profiles: [aProfile({ maxRunners })], runner: { busyJobId: first } });
+      for (const id of ['a1', 'a2']) {
+        world.ledger.putRunner(aLaunchedRunner({ jobId: id, runnerId: `${prefix}-${id}-1`, busyJobId: id }));
+      }
+      wait(world, '2');
+      expect(await settle(world)).toMatchObject({ kind: 'ended', letIn: 0 });
+    }
+  });
+
+  test('goes to nobody in a scope that is held, and to another pool instead', async () => {
+    const world = begin({ profiles: [aProfile({ maxRunners: 1 })], runner: { busyJobId: first } });
+    world.ledger.putJob(aJobRecord({ launches: 1, state: 'completed' }));
+    wait(world, '2');
+    await world.ledger.holdScope('acme', { until: world.clock.now() + minute, reason: 'suspended' });
+    wait(world, '3', 'octo/toy');
+    expect(await settle(world)).toMatchObject({ letIn: 1 });
+    expect(launched(world)).toEqual(['3 1']);
+  });
+
+  test('comes back when its profile is gone from the settings', async () => {
+    const world = begin({ profiles: [aProfile({ name: 'other', labels: ['other'] })] });
+    expect(await settle(world)).toMatchObject({ kind: 'ended', letIn: 0 });
+    expect(await world.ledger.countLeases('small')).toBe(0);
+  });
+});
+
+describe('starts that fail', () => {
+  const fail = async (
+    world: FakeWorld,
+    launch: number,
+    outcome: 'broken-image' | 'no-claim' | 'idle' = 'broken-image',
+  ) => {
+    const runnerId = `${prefix}-${first}-${launch}`;
+    world.ledger.putRunner(aLaunchedRunner({ runnerId, launch }));
+    await settle(world, { outcome, runnerId });
+    return world.ledger.profiles.get('small');
+  };
+
+  test("open the profile's breaker when three come in a row", async () => {
+    const world = fakeWorld({ jobs: [aJobRecord({ launches: 3 })] });
+    expect(await fail(world, 1)).toMatchObject({ failures: 1 });
+    expect((await fail(world, 2, 'no-claim'))?.breakerUntil).toBeUndefined();
+    expect(await fail(world, 3)).toMatchObject({ failures: 3, breakerUntil: after(minute) });
+  });
+
+  test('while it is open are not counted: they were begun before', async () => {
+    const world = fakeWorld({ jobs: [aJobRecord({ launches: 6 })] });
+    for (const launch of [1, 2, 3]) await fail(world, launch);
+    for (const launch of [4, 5, 6]) {
+      expect(await fail(world, launch)).toMatchObject({ failures: 3, breakerUntil: after(minute) });
+    }
+  });
+
+  test('let nobody in by a healthy end while it is open, and one once its pause is over', async () => {
+    const letIn = async (passed: number) => {
+      const world = begin({ runner: { busyJobId: 'stolen-for' } });
+      for (const id of ['2', '3']) wait(world, id);
+      const leases = await world.ledger.countLeases('small');
+      world.ledger.profiles.set('small', { leases, failures: 3, breakerUntil: after(minute) });
+      world.clock.turn(passed);
+      // A runner that had listened closes it: here the end itself is kept from doing so.
+      return settleTask(aStoppedTask({ exitCode: 0 }), {
+        ...world.ports,
+        noteGoodStart: async () => Promise.resolve(),
+      });
+    };
+    expect(await letIn(minute - 1)).toMatchObject({ letIn: 0 });
+    expect(await letIn(minute)).toMatchObject({ letIn: 1 });
+  });
+
+  test('are no fault of the job: it waits a minute each time, and is never held for them', async () => {
+    const world = fakeWorld({ jobs: [aJobRecord({ launches: 8 })] });
+    for (let launch = 1; launch <= 8; launch += 1) {
+      await fail(world, launch, launch % 2 === 0 ? 'no-claim' : 'broken-image');
+      expect(world.ledger.job(first)).toMatchObject({
+        unserved: 0,
+        unservedLaunch: launch,
+        held: false,
+        reason: 'backing-off',
+        notBefore: after(minute),
+        note: `its runner ended: ${launch % 2 === 0 ? 'no-claim' : 'failed-to-start'}`,
+      });
+    }
+  });
+
+  test('because GitHub refused the registration count for both: it may be this job, or all', async () => {
+    const world = begin();
+    expect(await settle(world, { outcome: 'registration-refused' })).toMatchObject({ letIn: 0 });
+    expect(world.ledger.job(first)).toMatchObject({ unserved: 1, reason: 'backing-off' });
+    expect(world.ledger.profiles.get('small')?.failures).toBe(1);
+    expect(world.github.calls).toEqual([]);
+  });
+
+  test('are not forgotten for a runner that was reaped: whether it ever listened nobody knows', async () => {
+    const world = fakeWorld({ jobs: [aJobRecord({ launches: 2 })] });
+    await fail(world, 1);
+    const runnerId = `${prefix}-${first}-2`;
+    world.ledger.putRunner(aLaunchedRunner({ runnerId, launch: 2, deregisteredAt: after(0) }));
+    expect(await settle(world, { outcome: 'ended-without-a-job', runnerId })).toMatchObject({ ending: 'reaped' });
+    expect(world.ledger.profiles.get('small')?.failures).toBe(1);
+  });
+
+  test('leave the count of those that ended without a job as it is', async () => {
+    const world = fakeWorld({ jobs: [aJobRecord({ launches: 6, unserved: 5, unservedLaunch: 5 })] });
+    await fail(world, 6);
+    expect(world.ledger.job(first)).toMatchObject({ unserved: 5, held: false, notBefore: after(minute) });
+  });
+
+  test('are also those of a warm runner that listened and gave up: no job slows its successors down', async () => {
+    const runnerId = `${prefix}-w0-1-0`;
+    const warm = begin({ runner: { runnerId, jobId: undefined, launch: undefined } });
+    await settle(warm, { outcome: 'ended-without-a-job', runnerId });
+    expect(warm.ledger.profiles.get('small')?.failures).toBe(1);
+    const ofAJob = begin();
+    await settle(ofAJob, { outcome: 'ended-without-a-job' });
+    expect(ofAJob.ledger.profiles.get('small')?.failures).toBe(0);
+  });
+
+  test('are forgotten as soon as one runner has listened', async () => {
+    const world = fakeWorld({ jobs: [aJobRecord({ launches: 3 })] });
+    for (const launch of [1, 2, 3]) await fail(world, launch);
+    const profile = await fail(world, 4, 'idle');
+    expect(profile).toMatchObject({ failures: 0 });
+    expect(profile?.breakerUntil).toBeUndefined();
+  });
+
+  test('are not those whose claim was taken back, or whose Spot machine went', async () => {
+    const world = begin({ runner: { revoked: true } });
+    await settle(world, { outcome: 'no-claim' });
+    const spot = begin();
+    await settleTask(aStoppedTask({ stopCode: 'SpotInterruption', exitCode: 69 }), spot.ports);
+    expect(world.ledger.profiles.get('small')?.failures).toBe(0);
+    expect(spot.ledger.profiles.get('small')?.failures).toBe(0);
+  });
+});
+
+describe('the registration of a runner that is over', () => {
+  test('is deleted where GitHub may still list it', async () => {
+    const world = begin();
+    expect(await settle(world, { outcome: 'idle' })).toMatchObject({ registration: 'deleted' });
+    expect(world.github.registrations.get('acme')).toEqual([]);
+  });
+
+  test('costs no call after a job, for an ephemeral runner takes it along', async () => {
+    const world = begin({ runner: { busyJobId: first } });
+    expect((await settle(world)).registration).toBeUndefined();
+    expect(world.github.calls).toEqual([]);
+  });
+
+  test('is left to the sweep while GitHub believes it busy', async () => {
+    const world = begin({ runner: { busyJobId: first } });
+    world.github.registrations.set('acme', [{ id: '9', name: own, online: false, busy: true }]);
+    expect(await settle(world, { outcome: 'idle' })).toMatchObject({ kind: 'ended', registration: 'busy' });
+  });
+
+  test.each(['unavailable', 'rate-limited', 'not-installed', 'suspended'] as const)(
+    'is left to the sweep when GitHub is %s; the place comes back all the same',
+    async (kind) => {
+      const world = begin();
+      world.github.failNext('findRegistered', aGitHubError(kind));
+      expect(await settle(world, { outcome: 'idle' })).toMatchObject({
+        kind: 'ended',
+        registration: `left to the sweep: GET /somewhere: ${kind}`,
+      });
+      expect(await world.ledger.countLeases('small')).toBe(0);
+    },
+  );
+});
