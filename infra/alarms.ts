@@ -9,11 +9,14 @@ import { fleetMetric } from './fleet-metric.ts';
 import type { FunctionName } from './function-bundle.ts';
 import type { Queues } from './queues.ts';
 import type { RoomFunction } from './rooms/room-function.ts';
+import type { RunnerImage } from './runner-image.ts';
 
 export type Watched = {
   readonly fleet: Fleet;
   readonly queues: Queues;
-  readonly functions: Readonly<Record<FunctionName, RoomFunction>>;
+  /** By the name of the room. */
+  readonly functions: Readonly<Record<string, RoomFunction>>;
+  readonly image: RunnerImage;
 };
 
 /** Each has a row in docs/operations.md, which says the same and what to do. */
@@ -23,13 +26,16 @@ const rings = {
   DeadLetters: 'a dead-letter queue is not empty',
   LaunchFailures: 'a launch failed for a reason that time alone does not cure',
   DeliveriesNotTaken: 'a delivery could not be taken',
-  FunctionErrors: 'a function failed; a sweep in three of four spans of five minutes',
+  FunctionErrors:
+    'a function failed; a sweep in three of four spans of five minutes, build-image in two of three hours',
   LaunchErrors: 'a launch threw, in three of six spans of five minutes',
   SweepFailures: 'acts of a sweep failed, in three of four spans of five minutes',
   QueueAge: 'the oldest message is more than 900 seconds old, for three minutes',
   DeliveriesPending: 'more than 50 failed deliveries wait, in three of four spans of five minutes',
   GitHubRateLow: "less than 20 percent of an org's rate limit is left",
   JobsHeld: 'a job was given up until a person looks',
+  ImageBuildFailed: 'a build of the runner image failed; the image before it stays in use',
+  RunnerImageOld: 'the runner image is more than 72 hours old',
 } as const;
 type AlarmKind = keyof typeof rings;
 
@@ -61,11 +67,12 @@ export class Alarms extends Construct {
     const action = alarmTopic === undefined ? undefined : new SnsAction(Topic.fromTopicArn(this, 'Topic', alarmTopic));
     const profiles = watched.fleet.choices.profiles.map(({ name }) => name);
     const rules = [
-      ...profiles.map((profile) => oldestRunnable(profile)),
+      ...profiles.map((profile) => oldestRunnable(watched, profile)),
       ...rulesOfQueues(watched),
       ...rulesOfFunctions(watched),
-      ...rulesOfGitHub(),
-      ...profiles.flatMap((profile) => rulesOfProfile(profile)),
+      ...rulesOfGitHub(watched),
+      ...profiles.flatMap((profile) => rulesOfProfile(watched, profile)),
+      ...rulesOfImage(watched),
     ];
     this.alarms = rules.map((rule) => this.#define(rule));
     if (action !== undefined) for (const alarm of this.alarms) alarm.addAlarmAction(action);
@@ -86,11 +93,16 @@ export class Alarms extends Construct {
 }
 
 /** It catches every bug, known or not. Replenish tells it every minute, so silence is a failure too. */
-function oldestRunnable(profile: string): Rule {
+function oldestRunnable({ fleet }: Watched, profile: string): Rule {
   return {
     kind: 'OldestRunnable',
     about: profile,
-    metric: fleetMetric('OldestRunnableSeconds', { Profile: profile }, { statistic: Stats.MAXIMUM, period: minute }),
+    metric: fleetMetric(
+      fleet,
+      'OldestRunnableSeconds',
+      { Profile: profile },
+      { statistic: Stats.MAXIMUM, period: minute },
+    ),
     threshold: 300,
     comparisonOperator: isAbove,
     evaluationPeriods: 3,
@@ -98,25 +110,30 @@ function oldestRunnable(profile: string): Rule {
   };
 }
 
-function rulesOfProfile(profile: string): Rule[] {
+function rulesOfProfile({ fleet }: Watched, profile: string): Rule[] {
   const dimensions = { Profile: profile };
   return [
     {
       kind: 'BreakerOpen',
       about: profile,
-      metric: fleetMetric('BreakersOpen', dimensions, { statistic: Stats.MAXIMUM, period: minute }),
+      metric: fleetMetric(fleet, 'BreakersOpen', dimensions, { statistic: Stats.MAXIMUM, period: minute }),
       threshold: 1,
     },
     {
       kind: 'JobsHeld',
       about: profile,
-      metric: fleetMetric('JobsHeld', dimensions, { statistic: Stats.SUM, period: fiveMinutes }),
+      metric: fleetMetric(fleet, 'JobsHeld', dimensions, { statistic: Stats.SUM, period: fiveMinutes }),
       threshold: 1,
     },
     ...lastingLaunchFailures.map((Reason): Rule => ({
       kind: 'LaunchFailures',
       about: `${profile}-${Reason}`,
-      metric: fleetMetric('LaunchFailures', { ...dimensions, Reason }, { statistic: Stats.SUM, period: fiveMinutes }),
+      metric: fleetMetric(
+        fleet,
+        'LaunchFailures',
+        { ...dimensions, Reason },
+        { statistic: Stats.SUM, period: fiveMinutes },
+      ),
       threshold: 1,
     })),
   ];
@@ -141,27 +158,28 @@ function rulesOfQueues({ queues }: Watched): Rule[] {
   ];
 }
 
-function rulesOfFunctions({ functions }: Watched): Rule[] {
+function rulesOfFunctions({ fleet, functions }: Watched): Rule[] {
   const failed = { statistic: Stats.SUM, period: fiveMinutes };
   return [
     ...Object.entries(functions).map(([name, room]): Rule => ({
       kind: 'FunctionErrors',
       about: name,
-      metric: room.metricErrors(failed),
+      metric: room.metricErrors(name === 'build-image' ? { ...failed, period: Duration.hours(1) } : failed),
       threshold: 1,
       ...(sweeps.some((sweep) => sweep === name) && lasting),
+      ...(name === 'build-image' && { datapointsToAlarm: 2, evaluationPeriods: 3 }),
     })),
     ...['replenish', 'scale-down'].map((Reason): Rule => ({
       kind: 'SweepFailures',
       about: Reason,
-      metric: fleetMetric('SweepFailures', { Reason }, failed),
+      metric: fleetMetric(fleet, 'SweepFailures', { Reason }, failed),
       threshold: 1,
       ...lasting,
     })),
     {
       // A message that fails is tried again: Lambda does not count it as an error of the function.
       kind: 'LaunchErrors',
-      metric: fleetMetric('LaunchFailures', { Reason: 'error' }, failed),
+      metric: fleetMetric(fleet, 'LaunchFailures', { Reason: 'error' }, failed),
       threshold: 1,
       datapointsToAlarm: 3,
       evaluationPeriods: 6,
@@ -169,19 +187,19 @@ function rulesOfFunctions({ functions }: Watched): Rule[] {
   ];
 }
 
-function rulesOfGitHub(): Rule[] {
+function rulesOfGitHub({ fleet }: Watched): Rule[] {
   return [
     ...['not-taken', 'refused-503'].map((Reason): Rule => ({
       // The webhook answers 503 instead of failing, so that its own errors stay at zero.
       kind: 'DeliveriesNotTaken',
       about: Reason,
-      metric: fleetMetric('Deliveries', { Reason }, { statistic: Stats.SUM, period: fiveMinutes }),
+      metric: fleetMetric(fleet, 'Deliveries', { Reason }, { statistic: Stats.SUM, period: fiveMinutes }),
       threshold: 1,
     })),
     {
       // One pass asks for fifty again.
       kind: 'DeliveriesPending',
-      metric: fleetMetric('DeliveriesPending', {}, { statistic: Stats.MAXIMUM, period: fiveMinutes }),
+      metric: fleetMetric(fleet, 'DeliveriesPending', {}, { statistic: Stats.MAXIMUM, period: fiveMinutes }),
       threshold: 50,
       comparisonOperator: isAbove,
       ...lasting,
@@ -189,9 +207,31 @@ function rulesOfGitHub(): Rule[] {
     {
       // Below it the sweeps leave the rest to minting tokens. Nothing is told of personal accounts.
       kind: 'GitHubRateLow',
-      metric: fleetMetric('GitHubRateLeftPercent', {}, { statistic: Stats.MINIMUM, period: fiveMinutes }),
+      metric: fleetMetric(fleet, 'GitHubRateLeftPercent', {}, { statistic: Stats.MINIMUM, period: fiveMinutes }),
       threshold: 20,
       comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
     },
+  ];
+}
+
+function rulesOfImage({ fleet, image }: Watched): Rule[] {
+  return [
+    ...image.projects.map(({ arch, project }): Rule => ({
+      kind: 'ImageBuildFailed',
+      about: arch,
+      metric: project.metricFailedBuilds({ statistic: Stats.SUM, period: fiveMinutes }),
+      threshold: 1,
+    })),
+    ...(image.projects.length === 0
+      ? []
+      : [
+          {
+            // It is made anew every day. Told every hour; a first build is told of by its failure.
+            kind: 'RunnerImageOld',
+            metric: fleetMetric(fleet, 'ImageAgeHours', {}, { statistic: Stats.MAXIMUM, period: Duration.hours(1) }),
+            threshold: 72,
+            comparisonOperator: isAbove,
+          } as const,
+        ]),
   ];
 }

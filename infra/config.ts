@@ -34,4 +34,16 @@ export default defineFleet({
       // warm: [{ scope: 'acme', count: 2, days: 'MON-FRI', from: '08:00', to: '18:00', timezone: 'Europe/Berlin' }],
     },
   },
+
+  // Where runners live. Without it: a VPC of the fleet's own, public subnets, an address for each task, no way in. What
+  // each kind reaches and costs is in docs/network.md.
+  // network: { kind: 'private' },
+  // network: { kind: 'existing', vpcId: 'vpc-0a1b2c3d4e5f67890', subnetIds: ['subnet-0a1b2c3d4e5f67890'] },
+
+  // Backups of the ledger, and what stays in the account when the stack is deleted.
+  // pointInTimeRecovery: true,
+  // keepOnDestroy: ['ledger', 'logs'],
+
+  // The KMS key that the three secrets are encrypted with, if it is not the account's own for Parameter Store.
+  // parametersKey: 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab',
 });

@@ -14,6 +14,7 @@ import { metricNamespace } from '../functions/contracts/metrics.ts';
 import type { MetricName } from '../functions/contracts/metrics.ts';
 import { endings, waitReasons } from '../functions/contracts/reasons.ts';
 import type { Watched } from './alarms.ts';
+import type { Fleet } from './define-fleet.ts';
 import { fleetMetric } from './fleet-metric.ts';
 
 type DashboardProps = Watched & { readonly alarms: readonly Alarm[] };
@@ -38,8 +39,9 @@ export class Dashboard extends Construct {
         howLongTheyWait(props),
         whatRuns(props),
         howRunnersStart(props),
-        howThingsEnd(),
-        whatGitHubSays(),
+        whatItCosts(props),
+        howThingsEnd(props),
+        whatGitHubSays(props),
         howFunctionsFare(props),
         whatIsQueued(props),
         [whereToLook(stackName)],
@@ -51,7 +53,9 @@ export class Dashboard extends Construct {
 
 function areJobsWaiting({ fleet, alarms }: DashboardProps): [GraphWidget, GraphWidget, AlarmStatusWidget] {
   return [
-    graph('Jobs waiting, by reason', byReason('JobsWaiting', waitReasons, Stats.MAXIMUM, minute), { stacked: true }),
+    graph('Jobs waiting, by reason', byReason(fleet, 'JobsWaiting', waitReasons, Stats.MAXIMUM, minute), {
+      stacked: true,
+    }),
     graph('Oldest job that could run (seconds)', byProfile({ fleet }, 'OldestRunnableSeconds', Stats.MAXIMUM, minute), {
       leftAnnotations: [{ value: 300, label: 'alarm' }],
     }),
@@ -86,37 +90,74 @@ function howRunnersStart(props: DashboardProps): GraphWidget[] {
   ];
 }
 
-function howThingsEnd(): GraphWidget[] {
+function whatItCosts(props: DashboardProps): GraphWidget[] {
+  const { fleet, image } = props;
+  const narrow = { width: 6 };
+  const age = fleetMetric(fleet, 'ImageAgeHours', {}, { statistic: Stats.MAXIMUM, period: Duration.hours(1) });
+  return [
+    graph('Cost of tasks (dollars an hour, estimate)', byProfile(props, 'CostDollars', Stats.SUM, Duration.hours(1)), {
+      stacked: true,
+      ...narrow,
+    }),
+    graph('Cost of tasks (dollars a day, estimate)', byProfile(props, 'CostDollars', Stats.SUM, Duration.days(1)), {
+      stacked: true,
+      // Or the graph would ask for the dashboard's own.
+      period: Duration.days(1),
+      ...narrow,
+    }),
+    graph('Runner image: age (hours)', [age], { leftAnnotations: [{ value: 72, label: 'alarm' }], ...narrow }),
+    graph(
+      'Runner image: builds',
+      image.projects.flatMap(({ arch, project }) => [
+        project.metricSucceededBuilds({ label: `${arch} succeeded` }),
+        project.metricFailedBuilds({ label: `${arch} failed` }),
+      ]),
+      narrow,
+    ),
+  ];
+}
+
+function howThingsEnd({ fleet }: DashboardProps): GraphWidget[] {
   const threw = fleetMetric(
+    fleet,
     'LaunchFailures',
     { Reason: 'error' },
     { statistic: Stats.SUM, period: fiveMinutes, label: 'error' },
   );
   return [
-    graph('Runners ended, by ending', byReason('RunnersEnded', endings, Stats.SUM, fiveMinutes), { stacked: true }),
-    graph('Launch failures, by reason', [found('LaunchFailures', ['Profile', 'Reason']), threw]),
-    graph('Reaped, by kind', [found('Reaped', ['Profile', 'Reason'])]),
+    graph('Runners ended, by ending', byReason(fleet, 'RunnersEnded', endings, Stats.SUM, fiveMinutes), {
+      stacked: true,
+    }),
+    graph('Launch failures, by reason', [found(fleet, 'LaunchFailures', ['Profile', 'Reason']), threw]),
+    graph('Reaped, by kind', [found(fleet, 'Reaped', ['Profile', 'Reason'])]),
   ];
 }
 
-function whatGitHubSays(): GraphWidget[] {
+function whatGitHubSays({ fleet }: DashboardProps): GraphWidget[] {
   const sum = { statistic: Stats.SUM, period: fiveMinutes };
   return [
-    graph('Deliveries, by verdict', [found('Deliveries', ['Reason'])], { stacked: true }),
+    graph('Deliveries, by verdict', [found(fleet, 'Deliveries', ['Reason'])], { stacked: true }),
     graph('Deliveries made up for', [
-      fleetMetric('Redelivered', {}, { ...sum, label: 'redelivered' }),
-      fleetMetric('DeliveriesPending', {}, { ...sum, statistic: Stats.MAXIMUM, label: 'pending' }),
-      fleetMetric('JobsFound', {}, { ...sum, label: 'never delivered' }),
+      fleetMetric(fleet, 'Redelivered', {}, { ...sum, label: 'redelivered' }),
+      fleetMetric(fleet, 'DeliveriesPending', {}, { ...sum, statistic: Stats.MAXIMUM, label: 'pending' }),
+      fleetMetric(fleet, 'JobsFound', {}, { ...sum, label: 'never delivered' }),
     ]),
     graph(
       'GitHub rate limit left (percent)',
-      [fleetMetric('GitHubRateLeftPercent', {}, { statistic: Stats.MINIMUM, period: fiveMinutes, label: 'least' })],
+      [
+        fleetMetric(
+          fleet,
+          'GitHubRateLeftPercent',
+          {},
+          { statistic: Stats.MINIMUM, period: fiveMinutes, label: 'least' },
+        ),
+      ],
       { leftYAxis: { min: 0, max: 100 }, leftAnnotations: [{ value: 20, label: 'alarm' }] },
     ),
   ];
 }
 
-function howFunctionsFare({ functions }: DashboardProps): GraphWidget[] {
+function howFunctionsFare({ fleet, functions }: DashboardProps): GraphWidget[] {
   const rooms = Object.entries(functions);
   const sum = { statistic: Stats.SUM, period: fiveMinutes };
   return [
@@ -135,7 +176,7 @@ function howFunctionsFare({ functions }: DashboardProps): GraphWidget[] {
       rooms.map(([label, room]) => room.metricDuration({ ...sum, statistic: Stats.percentile(95), label })),
       { width: 6 },
     ),
-    graph('Acts of sweeps that failed', [found('SweepFailures', ['Reason'])], { width: 6 }),
+    graph('Acts of sweeps that failed', [found(fleet, 'SweepFailures', ['Reason'])], { width: 6 }),
   ];
 }
 
@@ -182,16 +223,22 @@ function byProfile(
   period = fiveMinutes,
 ): IMetric[] {
   return fleet.choices.profiles.map(({ name: Profile }) =>
-    fleetMetric(name, { Profile }, { statistic, period, label: Profile }),
+    fleetMetric(fleet, name, { Profile }, { statistic, period, label: Profile }),
   );
 }
 
 /** One line a reason, summed over the profiles: a line for each profile too would be up to 400. */
-function byReason(name: MetricName, reasons: readonly string[], statistic: string, period: Duration): IMetric[] {
+function byReason(
+  fleet: Fleet,
+  name: MetricName,
+  reasons: readonly string[],
+  statistic: string,
+  period: Duration,
+): IMetric[] {
   return reasons.map(
     (reason) =>
       new MathExpression({
-        expression: `SUM(${search(name, ['Profile', 'Reason'], statistic, period, ` Reason="${reason}"`)})`,
+        expression: `SUM(${search(fleet, name, ['Profile', 'Reason'], statistic, period, ` Reason="${reason}"`)})`,
         label: reason,
         period,
       }),
@@ -199,9 +246,9 @@ function byReason(name: MetricName, reasons: readonly string[], statistic: strin
 }
 
 /** Every series of a metric, whatever its reasons are. */
-function found(name: MetricName, dimensions: readonly ('Profile' | 'Reason')[]): IMetric {
+function found(fleet: Fleet, name: MetricName, dimensions: readonly ('Profile' | 'Reason')[]): IMetric {
   return new SearchExpression({
-    expression: search(name, dimensions, Stats.SUM, fiveMinutes),
+    expression: search(fleet, name, dimensions, Stats.SUM, fiveMinutes),
     label: dimensions.map((dimension) => `\${PROP('Dim.${dimension}')}`).join(' '),
     period: fiveMinutes,
   });
@@ -209,11 +256,13 @@ function found(name: MetricName, dimensions: readonly ('Profile' | 'Reason')[]):
 
 /** https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html */
 function search(
+  { choices }: Fleet,
   name: MetricName,
   dimensions: readonly string[],
   statistic: string,
   period: Duration,
   filter = '',
 ): string {
-  return `SEARCH('{${[metricNamespace, ...dimensions].join(',')}} MetricName="${name}"${filter}', '${statistic}', ${period.toSeconds()})`;
+  const schema = [metricNamespace, 'Fleet', ...dimensions].join(',');
+  return `SEARCH('{${schema}} Fleet="${choices.fleet}" MetricName="${name}"${filter}', '${statistic}', ${period.toSeconds()})`;
 }

@@ -1,5 +1,8 @@
 import type { Choices } from '../functions/contracts/settings.ts';
-import { nearestNumber } from './fleet-config/nearest.ts';
+import { nearestNumber, nearestWord } from './fleet-config/nearest.ts';
+import { readDistinct } from './fleet-config/read-distinct.ts';
+import { readNetwork } from './fleet-config/read-network.ts';
+import type { NetworkChoices, NetworkConfig } from './fleet-config/read-network.ts';
 import { readProfile } from './fleet-config/read-profile.ts';
 import type { ProfileConfig, TaskChoices } from './fleet-config/read-profile.ts';
 import { describeComplaint, readSection } from './fleet-config/section.ts';
@@ -17,24 +20,35 @@ export type FleetConfig = {
   };
   /** Of several profiles that serve a job equally well, the first written wins. At most 30. */
   readonly profiles: Readonly<Record<string, ProfileConfig>>;
-  readonly network?: {
-    /** The addresses of the fleet's own VPC, `10.x.0.0/16` to `/22`. @default '10.0.0.0/16' */
-    readonly cidr?: string;
-  };
+  /** Where runners live. @default a VPC of the fleet's own, public subnets, an address for each task */
+  readonly network?: NetworkConfig;
   /** How long CloudWatch keeps the logs of functions and tasks. @default 30 */
   readonly logRetentionDays?: number;
   /** The ARN of an SNS topic of the stack's region that every alarm tells. Without it alarms only show. */
   readonly alarmTopic?: string;
+  /** Backups of the ledger: a new table can be made of any second of the last 35 days. @default false */
+  readonly pointInTimeRecovery?: boolean;
+  /** What outlives the stack. @default nothing */
+  readonly keepOnDestroy?: readonly Keepsake[];
+  /** The ARN of the customer managed KMS key that encrypts the three secrets. @default the account's `alias/aws/ssm` */
+  readonly parametersKey?: string;
 };
+
+/** `ledger`: the table. `logs`: all log groups. `images`: the repository of the runner image. */
+export type Keepsake = 'ledger' | 'logs' | 'images';
 
 /** A config that was checked: what the functions carry, and what only the stack needs. */
 export type Fleet = {
   readonly choices: Choices;
   /** By profile name; every profile has one. */
   readonly tasks: Readonly<Record<string, TaskChoices>>;
-  readonly network: { readonly cidr: string };
+  readonly network: NetworkChoices;
   readonly logRetentionDays: number;
   readonly alarmTopic?: string;
+  readonly pointInTimeRecovery: boolean;
+  readonly keepOnDestroy: readonly Keepsake[];
+  /** The functions that read a secret must be let decrypt with it. */
+  readonly parametersKey?: string;
   /** Sentences for whoever deploys; nothing in them stops a deployment. */
   readonly warnings: readonly string[];
 };
@@ -49,13 +63,27 @@ const retentionDays = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 ] as const;
 
+const keepsakes: readonly Keepsake[] = ['ledger', 'logs', 'images'];
+
+/** What an operator may write at the top. */
+const options = [
+  'name',
+  'github',
+  'profiles',
+  'network',
+  'logRetentionDays',
+  'alarmTopic',
+  'pointInTimeRecovery',
+  'keepOnDestroy',
+  'parametersKey',
+];
+
 /** Each profile adds up to 90 characters to the environment of every function, where 4 KB is all there is. */
 const mostProfiles = 30;
 
 /** @throws WrongConfig telling everything that is wrong at once */
 export function defineFleet(config: FleetConfig): Fleet {
   const complaints: string[] = [];
-  const options = ['name', 'github', 'profiles', 'network', 'logRetentionDays', 'alarmTopic'];
   const root = readSection(config, '', options, complaints);
   const name = root.text('name', {
     must: 'a lower-case letter, then up to 15 lower-case letters, digits or hyphens',
@@ -70,25 +98,30 @@ export function defineFleet(config: FleetConfig): Fleet {
   });
   const github = root.section('github', ['url', 'owners']);
   const owners = readOwners(github);
+  const url = readUrl(github);
   const profiles = readProfiles(root, owners, complaints);
   const alarmTopic = readAlarmTopic(root);
+  const parametersKey = readParametersKey(root);
   const fleet = {
     choices: {
       version: 1,
       fleet: name,
-      github: { url: readUrl(github), owners },
+      github: { url, owners },
       profiles: profiles.map(({ profile }) => profile),
     },
     tasks: Object.fromEntries(profiles.map(({ profile, task }) => [profile.name, task])),
-    network: { cidr: readCidr(root.section('network', ['cidr'])) },
+    network: readNetwork(root, url),
     logRetentionDays: readLogRetention(root),
     ...(alarmTopic !== undefined && { alarmTopic }),
+    pointInTimeRecovery: root.flag('pointInTimeRecovery', false),
+    keepOnDestroy: readKeepsakes(root),
+    ...(parametersKey !== undefined && { parametersKey }),
   } as const;
   if (complaints.length > 0) {
     const count = complaints.length === 1 ? 'One thing is' : `${complaints.length} things are`;
     throw new WrongConfig([`${count} wrong in the fleet's config:`, ...complaints].join('\n  '));
   }
-  return { ...fleet, warnings: warnOfSurprises(fleet.choices.profiles) };
+  return { ...fleet, warnings: warnOfSurprises(fleet) };
 }
 
 function readProfiles(
@@ -163,12 +196,14 @@ function readUrl(github: Section): string {
   const bare = url !== undefined && url.pathname === '/' && url.search + url.hash + url.username + url.password === '';
   const own = url !== undefined && !['api.github.com', 'www.github.com'].includes(url.hostname);
   if (bare && own && (url.protocol === 'https:' || (local && url.protocol === 'http:'))) return url.origin;
+  const nearest = nearestUrl(came);
   github.complain(
     'url',
     'must be https://github.com, https://SUB.ghe.com or the https address of a GHES host',
-    nearestUrl(came),
+    nearest,
   );
-  return 'https://github.com';
+  // What else depends on the address is held against the one that was most likely meant.
+  return nearest ?? 'https://github.com';
 }
 
 function nearestUrl(came: unknown): string | undefined {
@@ -176,29 +211,8 @@ function nearestUrl(came: unknown): string | undefined {
   const full = came.includes('://') ? came : `https://${came}`;
   if (!URL.canParse(full)) return undefined;
   const { hostname, host } = new URL(full);
-  return hostname.endsWith('.github.com') ? 'https://github.com' : `https://${host}`;
-}
-
-/** Two subnets share it, and every runner takes an address: a /22 holds a thousand. */
-function readCidr(network: Section): string {
-  const must = 'a private range such as 10.0.0.0/16, from /16 to /22';
-  const cidr = network.text('cidr', {
-    must,
-    pattern: /^(10\.\d{1,3}|172\.(1[6-9]|2\d|3[01])|192\.168)\.\d{1,3}\.\d{1,3}\/(1[6-9]|2[0-2])$/,
-    fallback: '10.0.0.0/16',
-    nearest: (value) => value.replace(/\/(\d+)$/, (_, size: string) => `/${Math.min(Math.max(Number(size), 16), 22)}`),
-  });
-  const [address = '', size] = cidr.split('/');
-  const bytes = address.split('.').map(Number);
-  const bits = bytes.reduce((sum, byte) => sum * 256 + byte, 0);
-  const block = 2 ** (32 - Number(size));
-  if (bytes.some((byte) => byte > 255)) network.complain('cidr', `must be ${must}`);
-  else if (bits % block !== 0) {
-    const start = bits - (bits % block);
-    const nearest = [24, 16, 8, 0].map((shift) => Math.floor(start / 2 ** shift) % 256).join('.');
-    network.complain('cidr', `must begin where a /${size} begins`, `${nearest}/${size}`);
-  }
-  return cidr;
+  const nearest = hostname.endsWith('.github.com') ? 'https://github.com' : `https://${host}`;
+  return URL.canParse(nearest) ? nearest : undefined;
 }
 
 function readLogRetention(root: Section): number {
@@ -220,5 +234,27 @@ function readAlarmTopic(root: Section): string | undefined {
   return root.text('alarmTopic', {
     must: 'the ARN of a standard SNS topic, such as arn:aws:sns:eu-central-1:111122223333:ops',
     pattern: /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$/,
+  });
+}
+
+function readKeepsakes(root: Section): Keepsake[] {
+  const kept = readDistinct(root, 'keepOnDestroy', {
+    must: 'what outlives the stack, such as ["ledger", "logs"]',
+    each: `one of ${keepsakes.join(', ')}`,
+    pattern: new RegExp(`^(?:${keepsakes.join('|')})$`),
+    most: keepsakes.length,
+    nearest: (text) => nearestWord(text, keepsakes),
+  });
+  return keepsakes.filter((keepsake) => kept.includes(keepsake));
+}
+
+/** A permission names a key by its id: an alias in a policy allows nothing. */
+function readParametersKey(root: Section): string | undefined {
+  if (root.raw('parametersKey') === undefined) return undefined;
+  return root.text('parametersKey', {
+    must: 'the ARN of a KMS key, such as arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab',
+    pattern:
+      /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/(?:mrk-[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/,
+    nearest: (value) => value.trim(),
   });
 }

@@ -2,12 +2,19 @@ import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import type { MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { metricNamespace } from '../functions/contracts/metrics.ts';
 import type { Dimensions, MetricName } from '../functions/contracts/metrics.ts';
+import type { Fleet } from './define-fleet.ts';
 
-/** A metric of our own. One that nobody writes has no name here. */
+/** A metric of the fleet's own. One that nobody writes has no name here. */
 export function fleetMetric(
+  { choices }: Pick<Fleet, 'choices'>,
   metricName: MetricName,
   dimensionsMap: Dimensions,
   options: Required<Pick<MetricOptions, 'statistic' | 'period'>> & Pick<MetricOptions, 'label'>,
 ): Metric {
-  return new Metric({ namespace: metricNamespace, metricName, dimensionsMap: { ...dimensionsMap }, ...options });
+  return new Metric({
+    namespace: metricNamespace,
+    metricName,
+    dimensionsMap: { Fleet: choices.fleet, ...dimensionsMap },
+    ...options,
+  });
 }

@@ -8,6 +8,8 @@ import type { FunctionName } from './function-bundle.ts';
 import { Network } from './network.ts';
 import { Parameters } from './parameters.ts';
 import { Queues } from './queues.ts';
+import { BuildImage } from './rooms/build-image.ts';
+import { EndFleet } from './rooms/end-fleet.ts';
 import { Redeliver } from './rooms/redeliver.ts';
 import { Replenish } from './rooms/replenish.ts';
 import { ScaleDown } from './rooms/scale-down.ts';
@@ -31,13 +33,13 @@ export class FleetStack extends Stack {
     super(scope, id, {
       description: `GitHub Actions runners on Fargate, one task per job: fleet ${fleet.choices.fleet}`,
     });
-    const { choices, logRetentionDays } = fleet;
+    const { choices } = fleet;
 
     const network = new Network(this, 'Network', fleet.network);
-    const tables = new Tables(this, 'Tables');
+    const tables = new Tables(this, 'Tables', fleet);
     const queues = new Queues(this, 'Queues');
-    const parameters = new Parameters(this, 'Parameters', choices);
-    const image = new RunnerImage(this, 'RunnerImage');
+    const parameters = new Parameters(this, 'Parameters', { fleet: choices.fleet, key: fleet.parametersKey });
+    const image = new RunnerImage(this, 'RunnerImage', fleet);
     const cluster = new RunnerCluster(this, 'Runners', { fleet, vpc: network.vpc, image, claims: tables.claims });
 
     const environment = encodeNames({
@@ -46,27 +48,35 @@ export class FleetStack extends Stack {
       queues: { jobs: queues.jobs.queueUrl, events: queues.events.queueUrl },
       tasks: {
         cluster: cluster.cluster.clusterArn,
-        definitions: cluster.taskDefinitionNames,
+        revisions: cluster.taskRevisions,
         subnets: network.subnets,
-        securityGroups: [network.securityGroup.securityGroupId],
+        securityGroups: network.securityGroups,
         assignPublicIp: network.assignPublicIp,
       },
       parameters: parameters.names,
+      images: image.names,
     });
 
-    const surroundings = { bundles, environment, logRetentionDays, tables, queues, cluster, parameters };
+    const surroundings = { bundles, environment, fleet, tables, queues, cluster, parameters, image };
     const webhook = new Webhook(this, 'Webhook', surroundings);
-    const functions = {
-      webhook: webhook.function,
-      'scale-up': new ScaleUp(this, 'ScaleUp', surroundings).function,
-      'track-jobs': new TrackJobs(this, 'TrackJobs', surroundings).function,
-      'task-stopped': new TaskStopped(this, 'TaskStopped', surroundings).function,
-      replenish: new Replenish(this, 'Replenish', surroundings).function,
-      'scale-down': new ScaleDown(this, 'ScaleDown', surroundings).function,
-      redeliver: new Redeliver(this, 'Redeliver', surroundings).function,
+    const rooms = {
+      webhook,
+      'scale-up': new ScaleUp(this, 'ScaleUp', surroundings),
+      'track-jobs': new TrackJobs(this, 'TrackJobs', surroundings),
+      'task-stopped': new TaskStopped(this, 'TaskStopped', surroundings),
+      replenish: new Replenish(this, 'Replenish', surroundings),
+      'scale-down': new ScaleDown(this, 'ScaleDown', surroundings),
+      redeliver: new Redeliver(this, 'Redeliver', surroundings),
+      ...(image.names !== undefined && { 'build-image': new BuildImage(this, 'BuildImage', surroundings) }),
     };
-    const { alarms } = new Alarms(this, 'Alarms', { fleet, queues, functions });
-    const dashboard = new Dashboard(this, 'Dashboard', { fleet, queues, functions, alarms });
+    // Deleted in this order: what starts tasks, the tasks, what they live in.
+    const end = new EndFleet(this, 'EndFleet', surroundings);
+    end.node.addDependency(network, cluster, tables);
+    for (const room of Object.values(rooms)) room.node.addDependency(end);
+
+    const functions = Object.fromEntries(Object.entries(rooms).map(([name, room]) => [name, room.function]));
+    const { alarms } = new Alarms(this, 'Alarms', { fleet, queues, functions, image });
+    const dashboard = new Dashboard(this, 'Dashboard', { fleet, queues, functions, image, alarms });
 
     new CfnOutput(this, 'WebhookUrl', { value: webhook.url, description: "The GitHub App's webhook URL" });
     new CfnOutput(this, 'AppIdParameter', { value: parameters.names.appId, description: "Holds the GitHub App's id" });
@@ -79,6 +89,12 @@ export class FleetStack extends Stack {
       description: 'Holds the webhook secret; during a rotation two of them, one a line',
     });
 
+    new CfnOutput(this, 'RunsOn', {
+      value: choices.profiles
+        .map(({ name, labels }) => `${name}: runs-on: [${['self-hosted', ...labels].join(', ')}]`)
+        .join('\n'),
+      description: 'What a workflow writes to get a runner, by profile',
+    });
     new CfnOutput(this, 'DashboardUrl', { value: dashboard.url, description: 'Are jobs waiting, and why' });
 
     for (const [index, warning] of fleet.warnings.entries()) {

@@ -13,6 +13,8 @@ export const functionNames = [
   'replenish',
   'scale-down',
   'redeliver',
+  'build-image',
+  'end-fleet',
 ] as const;
 export type FunctionName = (typeof functionNames)[number];
 
@@ -54,7 +56,7 @@ export function bundleFunctions(choices: Choices, directory: string): Record<Fun
   return directories;
 }
 
-function inEachFunction<T>(make: (name: FunctionName) => T): Record<FunctionName, T> {
+export function inEachFunction<T>(make: (name: FunctionName) => T): Record<FunctionName, T> {
   return {
     webhook: make('webhook'),
     'scale-up': make('scale-up'),
@@ -63,5 +65,7 @@ function inEachFunction<T>(make: (name: FunctionName) => T): Record<FunctionName
     replenish: make('replenish'),
     'scale-down': make('scale-down'),
     redeliver: make('redeliver'),
+    'build-image': make('build-image'),
+    'end-fleet': make('end-fleet'),
   };
 }

@@ -2,15 +2,24 @@ import { Arn, ArnFormat, Stack } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
 import type { Settings } from '../functions/contracts/settings.ts';
 
+type ParametersProps = {
+  readonly fleet: string;
+  /** The ARN of a customer managed key. @default the account's `alias/aws/ssm`, which needs no permission */
+  readonly key: string | undefined;
+};
+
 /**
  * The names of the fleet's secrets. CloudFormation cannot make a SecureString, and a stack that never sees a secret cannot show it:
  * whoever sets the fleet up writes them.
  */
 export class Parameters extends Construct {
   readonly names: Settings['parameters'];
+  /** Whoever reads a secret needs `kms:Decrypt` on it. */
+  readonly key: string | undefined;
 
-  constructor(scope: Construct, id: string, { fleet }: { readonly fleet: string }) {
+  constructor(scope: Construct, id: string, { fleet, key }: ParametersProps) {
     super(scope, id);
+    this.key = key;
     this.names = {
       appId: `/github-runners/${fleet}/app-id`,
       appKey: `/github-runners/${fleet}/app-key`,

@@ -1,4 +1,4 @@
-import { Arn, ArnFormat, Duration, Fn, RemovalPolicy, Size, Stack, Tags } from 'aws-cdk-lib/core';
+import { Arn, ArnFormat, Duration, Fn, Size, Stack, Tags } from 'aws-cdk-lib/core';
 import type { IVpc } from 'aws-cdk-lib/aws-ec2';
 import {
   AwsLogDriverMode,
@@ -16,8 +16,10 @@ import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { claimKeyPrefix } from '../functions/contracts/claim.ts';
 import { runnerContainer } from '../functions/contracts/stopped-task.ts';
+import { taskFamily } from '../functions/contracts/settings.ts';
 import type { Profile } from '../functions/contracts/profile.ts';
 import type { Fleet } from './define-fleet.ts';
+import { removalOf } from './removal.ts';
 import type { RunnerImage } from './runner-image.ts';
 
 type RunnerClusterProps = {
@@ -61,7 +63,7 @@ export class RunnerCluster extends Construct {
     this.#letFetchClaim(this.#taskRole);
     this.#logGroup = new LogGroup(this, 'Log', {
       retention: fleet.logRetentionDays,
-      removalPolicy: RemovalPolicy.DESTROY,
+      removalPolicy: removalOf(fleet, 'logs'),
     });
 
     const definitions = fleet.choices.profiles.map((profile) => this.#define(profile));
@@ -69,12 +71,13 @@ export class RunnerCluster extends Construct {
     this.passedRoles = [...new Set([this.#executionRole, ...definitions.map(({ taskRole }) => taskRole)])];
   }
 
-  /** By profile name, as `family:revision`: whole ARNs of many profiles would not fit into a function's environment. */
-  get taskDefinitionNames(): Record<string, string> {
+  /** By profile name. */
+  get taskRevisions(): Record<string, string> {
     return Object.fromEntries(
       Object.entries(this.taskDefinitions).map(([name, { taskDefinitionArn }]) => [
         name,
-        Fn.select(1, Fn.split('/', taskDefinitionArn)),
+        // arn:aws:ecs:region:account:task-definition/family:revision
+        Fn.select(6, Fn.split(':', taskDefinitionArn)),
       ]),
     );
   }
@@ -97,12 +100,12 @@ export class RunnerCluster extends Construct {
 
   #define(profile: Profile): { name: string; definition: FargateTaskDefinition; taskRole: IRole } {
     const { fleet, image, claims } = this.#props;
-    const { name, arch, cpu, memoryGiB, diskGiB } = profile;
+    const { name, arch, cpu, memoryGiB, diskGiB, image: own } = profile;
     const choices = fleet.tasks[name];
     const jobVariables = Object.keys(choices?.environment ?? {}).join(',');
     const taskRole = choices?.taskRole === undefined ? this.#taskRole : this.#ownRole(choices.taskRole);
     const definition = new FargateTaskDefinition(this, `${name}Task`, {
-      family: `${Stack.of(this).stackName}-${name}`,
+      family: taskFamily(Stack.of(this).stackName, name),
       cpu: cpu * 1024,
       memoryLimitMiB: memoryGiB * 1024,
       // Twenty come with every task, and cannot be asked for.
@@ -115,7 +118,7 @@ export class RunnerCluster extends Construct {
       executionRole: this.#executionRole,
     });
     definition.addContainer(runnerContainer, {
-      image: image.imageFor(arch, choices?.image),
+      image: image.imageFor(arch, own),
       // Exec form, or a shell would be PID 1 and keep SIGTERM to itself.
       entryPoint: ['/usr/local/bin/start-runner.sh'],
       // The supervisor keeps what it knows from the job by being root, whoever the image is made for; the job is not.

@@ -3,12 +3,19 @@ import { AttributeType, BillingMode, ProjectionType, Table, TableEncryption } fr
 import type { TableProps } from 'aws-cdk-lib/aws-dynamodb';
 import { Construct } from 'constructs';
 import { openIndex, timeToLiveAttribute } from '../functions/contracts/table-shape.ts';
+import type { Fleet } from './define-fleet.ts';
+import { removalOf } from './removal.ts';
+
+/** Both are about `ledger` alone. */
+type TablesProps = Pick<Fleet, 'pointInTimeRecovery' | 'keepOnDestroy'>;
 
 const common: TableProps = {
   partitionKey: { name: 'id', type: AttributeType.STRING },
   billingMode: BillingMode.PAY_PER_REQUEST,
   encryption: TableEncryption.AWS_MANAGED,
   timeToLiveAttribute,
+  // A backup of `claims` would hold registration tokens for longer than the table itself does; that of `ledger` is the operator's choice.
+  pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: false },
   // The ledger is a cache of what GitHub and ECS know, and a claim lives for minutes: both come back by themselves.
   removalPolicy: RemovalPolicy.DESTROY,
 };
@@ -18,9 +25,13 @@ export class Tables extends Construct {
   readonly ledger: Table;
   readonly claims: Table;
 
-  constructor(scope: Construct, id: string) {
+  constructor(scope: Construct, id: string, { pointInTimeRecovery, keepOnDestroy }: TablesProps) {
     super(scope, id);
-    this.ledger = new Table(this, 'Ledger', common);
+    this.ledger = new Table(this, 'Ledger', {
+      ...common,
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: pointInTimeRecovery },
+      removalPolicy: removalOf({ keepOnDestroy }, 'ledger'),
+    });
     this.ledger.addGlobalSecondaryIndex({
       indexName: openIndex.indexName,
       partitionKey: { name: openIndex.partitionKey, type: AttributeType.STRING },

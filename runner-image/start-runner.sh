@@ -529,8 +529,17 @@ note_completion() {
   linger_end=$((now + linger_seconds * 1000))
 }
 
-# note_waiting_lines SECONDS: until none came for so long.
-note_waiting_lines() { while read_line "$1"; do note_line; done; }
+# note_waiting_lines SECONDS: until none came for so long. What is there already is read whatever the time: we may have
+# been kept from the processor for longer.
+note_waiting_lines() {
+  local status
+  while :; do
+    read_line "$1"
+    status=$?
+    if ((status == 0)); then note_line; continue; fi
+    ((status > 128)) && read -r -t 0 <&"$runner_output" || return
+  done
+}
 
 # Is there a worker in the runner's process group? The listener starts one for each job and never otherwise.
 find_worker() {

@@ -80,6 +80,8 @@ describe('the arrows between files', () => {
       [...sources.keys()].map((path) => partOf(path)).flatMap((part) => ('room' in part ? [part.room] : [])),
     );
     expect([...rooms].toSorted()).toEqual([
+      'build-image',
+      'end-fleet',
       'redeliver',
       'replenish',
       'scale-down',

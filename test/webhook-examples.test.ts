@@ -64,7 +64,7 @@ beforeAll(async () => {
         fleetId: '111122223333/us-east-1/ci',
         tables: { ledger: 'Ledger', claims: 'Claims' },
         queues: { jobs: jobs.url, events: eventsQueue.url },
-        tasks: { cluster: 'c', definitions: {}, subnets: ['s'], securityGroups: ['g'], assignPublicIp: 'ENABLED' },
+        tasks: { cluster: 'c', revisions: {}, subnets: ['s'], securityGroups: ['g'], assignPublicIp: 'ENABLED' },
         parameters: { appId: '/ci/app-id', appKey: '/ci/app-key', webhookSecret: '/ci/webhook-secret' },
       }),
       AWS_ENDPOINT_URL_SQS: queues.url,
@@ -74,7 +74,7 @@ beforeAll(async () => {
   });
   webhook.onLog((line) => log.push(line));
   api = await HttpApi.start({ clock, invoke: webhook.invoke });
-}, 60_000);
+});
 afterAll(async () => {
   await api.stop();
   await webhook.stop();
@@ -84,7 +84,9 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
+let posted = 0;
 async function post({ event, payload }: Example, signature?: string): Promise<{ status: number; body: unknown }> {
+  posted += 1;
   const body = JSON.stringify(payload);
   const response = await fetch(`${api.url}/webhook`, {
     method: 'POST',
@@ -145,11 +147,12 @@ describe("GitHub's own example of a delivery", () => {
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([401]));
   });
 
-  test('has never made the function fail, nor its log tell a secret or a payload', () => {
+  test('has never made the function fail, nor its log tell a secret or a payload', async () => {
+    for (const event of events) for (const example of of(event).slice(0, 1)) await post(example);
     const text = log.map(({ line }) => line).join('\n');
     expect(text).not.toMatch(/"level":"ERROR"|Unhandled|Task timed out/);
     expect(text).not.toContain(secret);
     expect(text).not.toMatch(/sha256=|"sender"|"avatar_url"|node_id/);
-    expect(log.filter(({ line }) => line.includes('"delivery: ')).length).toBeGreaterThan(examples.length);
+    expect(log.filter(({ line }) => line.includes('"delivery: '))).toHaveLength(posted);
   });
 });

@@ -25,6 +25,8 @@ export type RunnerTasks = {
   }) => Promise<readonly RunnerTask[]>;
   /** Every task of this fleet that is not stopped. */
   readonly listTasks: () => Promise<readonly RunnerTask[]>;
+  /** What ECS knows of these tasks; nothing of one it has forgotten. */
+  readonly lookAtTasks: (taskArns: readonly string[]) => Promise<readonly RunnerTask[]>;
 };
 
 const describeAtOnce = 100;
@@ -117,6 +119,7 @@ export function runnerTasks(
       const tasks = await describe(await list({ desiredStatus: 'RUNNING' }));
       return tasks.filter(({ runnerId }) => runnerId.startsWith(`${settings.prefix}-`));
     },
+    lookAtTasks: describe,
   };
 }
 

@@ -43,7 +43,7 @@ export function secretReader({
     const kept = known.get(parameter);
     if (kept !== undefined) {
       const secret = await kept;
-      const maxAge = secret.value === '' ? Math.min(maxAgeMs, lookAgainAfterMs) : maxAgeMs;
+      const maxAge = secret.value.trim() === '' ? Math.min(maxAgeMs, lookAgainAfterMs) : maxAgeMs;
       if (now() - secret.readAt < maxAge) return present(parameter, secret);
       // Another call may have looked while this one waited.
       if (known.get(parameter) !== kept) return readSecret(parameter, maxAgeMs);

@@ -16,11 +16,11 @@ export type Telemetry = {
 };
 
 /**
- * Log lines and metrics of one room. Metrics are written as embedded metric format, by hand: Powertools' own Metrics puts
+ * Log lines and metrics of one room of a fleet. Metrics are written as embedded metric format, by hand: Powertools' own Metrics puts
  * a `service` dimension on each, and ours have only the dimensions above.
  * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
-export function telemetry(room: string): Telemetry {
+export function telemetry(room: string, fleet: string): Telemetry {
   const logger = new Logger({ serviceName: room });
   const series = new Map<string, Series>();
   const measure: Telemetry['measure'] = (name, value, dimensions = {}) => {
@@ -37,7 +37,9 @@ export function telemetry(room: string): Telemetry {
     flush: () => {
       for (const { name, dimensions, values } of series.values()) {
         for (let at = 0; at < values.length; at += mostValues) {
-          process.stdout.write(`${embeddedMetric(name, dimensions, values.slice(at, at + mostValues))}\n`);
+          process.stdout.write(
+            `${embeddedMetric(name, { Fleet: fleet, ...dimensions }, values.slice(at, at + mostValues))}\n`,
+          );
         }
       }
       series.clear();
@@ -45,7 +47,11 @@ export function telemetry(room: string): Telemetry {
   };
 }
 
-function embeddedMetric(name: MetricName, dimensions: Dimensions, values: readonly number[]): string {
+function embeddedMetric(
+  name: MetricName,
+  dimensions: Dimensions & { readonly Fleet: string },
+  values: readonly number[],
+): string {
   const named = Object.fromEntries(Object.entries(dimensions).filter(([, value]) => value !== undefined));
   return JSON.stringify({
     _aws: {

@@ -1,6 +1,9 @@
 export const metricNamespace = 'GitHubRunners';
 
-/** Every metric this fleet emits. Dimensions are Profile, Profile and Reason, Reason, or none: never a repository or a job. */
+/**
+ * Every metric a fleet emits. Each has the dimension Fleet, as an account may hold several; besides it Profile, Profile and Reason,
+ * Reason, or none: never a repository or a job.
+ */
 export const metricUnits = {
   Deliveries: 'Count',
   JobsQueued: 'Count',
@@ -13,6 +16,7 @@ export const metricUnits = {
   SecondsFromQueuedToLaunched: 'Seconds',
   RunnersEnded: 'Count',
   RunnerSeconds: 'Seconds',
+  CostDollars: 'None',
   ProvisioningSeconds: 'Seconds',
   PullSeconds: 'Seconds',
   BootSeconds: 'Seconds',
@@ -31,6 +35,7 @@ export const metricUnits = {
   DeliveriesPending: 'Count',
   SweepFailures: 'Count',
   GitHubRateLeftPercent: 'Percent',
+  ImageAgeHours: 'None',
 } as const;
 export type MetricName = keyof typeof metricUnits;
 export type Dimensions = { readonly Profile?: string; readonly Reason?: string };

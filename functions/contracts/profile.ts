@@ -43,6 +43,8 @@ export const profileSchema = v.strictObject({
   /** Globs over `owner/name`; an empty `allow` allows all. `deny` wins. */
   repositories: v.strictObject({ allow: v.array(text), deny: v.array(text) }),
   warm: v.array(warmWindowSchema),
+  /** An image that the operator brings; the stack's own without it. */
+  image: v.optional(text),
 });
 
 /** What an operator offers to jobs under a set of labels: size, capacity, limits. */

@@ -13,6 +13,7 @@ export const waitReasons = [
   'github-unavailable',
   'aws-unavailable',
   'launch-refused',
+  'image-building',
   'starting',
 ] as const;
 export type WaitReason = (typeof waitReasons)[number];

@@ -23,6 +23,17 @@ const choicesSchema = v.strictObject({
 });
 export type Choices = v.InferOutput<typeof choicesSchema>;
 
+/** The images that the stack builds itself. */
+const imagesSchema = v.strictObject({
+  /** The name of the ECR repository. */
+  repository: text,
+  /** Hash of the files they are built from. */
+  source: text,
+  /** The CodeBuild project of each architecture that a profile needs. */
+  projects: v.strictObject({ x64: v.optional(text), arm64: v.optional(text) }),
+});
+type Images = v.InferOutput<typeof imagesSchema>;
+
 /** The names that exist only once the stack is deployed. They come to a function by its environment. */
 const namesSchema = v.object({
   LEDGER_TABLE: text,
@@ -30,8 +41,8 @@ const namesSchema = v.object({
   JOBS_QUEUE_URL: text,
   EVENTS_QUEUE_URL: text,
   CLUSTER: text,
-  /** JSON: profile name -> task definition (family:revision or ARN). */
-  TASK_DEFINITIONS: v.pipe(v.string(), v.parseJson(), v.record(text, text)),
+  /** JSON: profile name -> revision of its task family. Whole names of many profiles would not fit into the 4 KB of an environment. */
+  TASK_REVISIONS: v.pipe(v.string(), v.parseJson(), v.record(text, text)),
   SUBNETS: list,
   SECURITY_GROUPS: list,
   ASSIGN_PUBLIC_IP: v.picklist(['ENABLED', 'DISABLED']),
@@ -40,6 +51,8 @@ const namesSchema = v.object({
   APP_ID_PARAMETER: text,
   APP_KEY_PARAMETER: text,
   WEBHOOK_SECRET_PARAMETER: text,
+  /** JSON; absent when every profile brings an image of its own. */
+  RUNNER_IMAGES: v.optional(v.pipe(v.string(), v.parseJson(), imagesSchema)),
 });
 type Names = v.InferOutput<typeof namesSchema>;
 
@@ -54,12 +67,14 @@ export type Settings = {
   readonly queues: { readonly jobs: string; readonly events: string };
   readonly tasks: {
     readonly cluster: string;
+    /** By profile name, as `family:revision`. */
     readonly definitions: Readonly<Record<string, string>>;
     readonly subnets: readonly string[];
     readonly securityGroups: readonly string[];
     readonly assignPublicIp: Names['ASSIGN_PUBLIC_IP'];
   };
   readonly parameters: { readonly appId: string; readonly appKey: string; readonly webhookSecret: string };
+  readonly images: Images | undefined;
 };
 
 /** The part of the settings that decisions ask for. */
@@ -76,17 +91,25 @@ export function encodeChoices(choices: Choices): string {
   return JSON.stringify(v.parse(choicesSchema, choices));
 }
 
-export type NamesToEncode = Omit<Settings, 'fleet' | 'prefix' | 'github' | 'profiles'> & { readonly fleetId: string };
+export type NamesToEncode = Pick<Settings, 'tables' | 'queues' | 'parameters'> & {
+  /** account/region/stack */
+  readonly fleetId: string;
+  readonly tasks: Omit<Settings['tasks'], 'definitions'> & {
+    /** Of each profile's task family, see {@link taskFamily}. */
+    readonly revisions: Readonly<Record<string, string>>;
+  };
+  readonly images?: Images | undefined;
+};
 
 /** Values may be deploy-time tokens, so they are joined and never looked into. */
-export function encodeNames(names: NamesToEncode): Record<keyof Names, string> {
-  return {
+export function encodeNames(names: NamesToEncode): Record<Exclude<keyof Names, 'RUNNER_IMAGES'>, string> {
+  const environment = {
     LEDGER_TABLE: names.tables.ledger,
     CLAIMS_TABLE: names.tables.claims,
     JOBS_QUEUE_URL: names.queues.jobs,
     EVENTS_QUEUE_URL: names.queues.events,
     CLUSTER: names.tasks.cluster,
-    TASK_DEFINITIONS: JSON.stringify(names.tasks.definitions),
+    TASK_REVISIONS: JSON.stringify(names.tasks.revisions),
     SUBNETS: names.tasks.subnets.join(','),
     SECURITY_GROUPS: names.tasks.securityGroups.join(','),
     ASSIGN_PUBLIC_IP: names.tasks.assignPublicIp,
@@ -95,6 +118,7 @@ export function encodeNames(names: NamesToEncode): Record<keyof Names, string> {
     APP_KEY_PARAMETER: names.parameters.appKey,
     WEBHOOK_SECRET_PARAMETER: names.parameters.webhookSecret,
   };
+  return { ...environment, ...(names.images !== undefined && { RUNNER_IMAGES: JSON.stringify(names.images) }) };
 }
 
 /**
@@ -121,7 +145,12 @@ export function decodeSettings(choices: string | undefined, env: Record<string, 
     queues: { jobs: names.JOBS_QUEUE_URL, events: names.EVENTS_QUEUE_URL },
     tasks: {
       cluster: names.CLUSTER,
-      definitions: names.TASK_DEFINITIONS,
+      definitions: Object.fromEntries(
+        Object.entries(names.TASK_REVISIONS).map(([profile, revision]) => [
+          profile,
+          `${taskFamily(names.FLEET_ID.split('/')[2] ?? '', profile)}:${revision}`,
+        ]),
+      ),
       subnets: names.SUBNETS,
       securityGroups: names.SECURITY_GROUPS,
       assignPublicIp: names.ASSIGN_PUBLIC_IP,
@@ -131,12 +160,18 @@ export function decodeSettings(choices: string | undefined, env: Record<string, 
       appKey: names.APP_KEY_PARAMETER,
       webhookSecret: names.WEBHOOK_SECRET_PARAMETER,
     },
+    images: names.RUNNER_IMAGES,
   };
 }
 
 /** Two stacks never touch each other's runners: their names differ by account, region or stack. */
 function runnerPrefix(fleet: string, fleetId: string): string {
   return `${fleet}-${createHash('sha256').update(fleetId).digest('hex').slice(0, 6)}`;
+}
+
+/** The family of a profile's task definitions: no other stack of the region has it. */
+export function taskFamily(stack: string, profile: string): string {
+  return `${stack}-${profile}`;
 }
 
 /** https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api */

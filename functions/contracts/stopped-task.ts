@@ -36,6 +36,8 @@ export type StoppedTask = {
   readonly bootSeconds?: number;
   /** From start to stop. */
   readonly runSeconds?: number;
+  /** From image pull to stop. */
+  readonly billedSeconds?: number;
 };
 
 /** The name of the one container that matters. */
@@ -69,6 +71,7 @@ export function decodeStoppedTask(detail: unknown): StoppedTask | undefined {
     pullSeconds: seconds(task.pullStartedAt, task.pullStoppedAt),
     bootSeconds: seconds(task.pullStoppedAt ?? task.createdAt, task.startedAt),
     runSeconds: seconds(task.startedAt, task.stoppedAt),
+    billedSeconds: seconds(task.pullStartedAt, task.stoppedAt),
   };
 }
 

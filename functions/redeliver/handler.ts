@@ -8,7 +8,7 @@ import { githubDeliveries } from '../github/deliveries.ts';
 import { redeliverWebhooks, type RedeliveryPorts } from './redeliver-webhooks.ts';
 
 const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);
-const { log, count, measure, flush } = telemetry('redeliver');
+const { log, count, measure, flush } = telemetry('redeliver', settings.fleet);
 const secrets = secretReader();
 const app = appClient({ apiUrl: settings.github.apiUrl, parameters: settings.parameters, secrets });
 const ports: RedeliveryPorts = {

@@ -16,7 +16,7 @@ import { findUnannounced, type SweepPorts, type SweepVerdict } from './find-unan
 import { topUpPools, type PoolPorts, type PoolsVerdict } from './top-up-pools.ts';
 
 const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);
-const { log, count, measure, flush } = telemetry('replenish');
+const { log, count, measure, flush } = telemetry('replenish', settings.fleet);
 const ledger = table(settings.tables.ledger);
 const queues = jobQueues(settings.queues);
 const app = appClient({ apiUrl: settings.github.apiUrl, parameters: settings.parameters, secrets: secretReader() });

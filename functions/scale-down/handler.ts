@@ -15,7 +15,7 @@ import { githubRunners } from '../github/runners.ts';
 import { sweepFleet, type FleetPorts, type SweptRunner } from './sweep-fleet.ts';
 
 const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);
-const { log, count, flush } = telemetry('scale-down');
+const { log, count, flush } = telemetry('scale-down', settings.fleet);
 const ledger = table(settings.tables.ledger);
 const app = appClient({ apiUrl: settings.github.apiUrl, parameters: settings.parameters, secrets: secretReader() });
 const ports: FleetPorts = {

@@ -11,6 +11,7 @@ import { table } from '../aws/ledger/table.ts';
 import { handleBatch, type Received } from '../aws/message-batch.ts';
 import { jobQueues } from '../aws/queues.ts';
 import { isPassing } from '../aws/requests.ts';
+import { runnerImages } from '../aws/runner-images.ts';
 import { runnerTasks } from '../aws/runner-tasks.ts';
 import { secretReader } from '../aws/secrets.ts';
 import { telemetry } from '../aws/telemetry.ts';
@@ -23,10 +24,11 @@ import { githubJobs } from '../github/jobs.ts';
 import { isScarce } from '../contracts/rate-limit.ts';
 import { registrationReader } from '../github/registrations.ts';
 import { githubRunners } from '../github/runners.ts';
+import { imageWatch } from './image-watch.ts';
 import { launchRunner, type LaunchPorts, type LaunchVerdict } from './launch-runner.ts';
 
 const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);
-const { log, count, measure, flush } = telemetry('scale-up');
+const { log, count, measure, flush } = telemetry('scale-up', settings.fleet);
 const ledger = table(settings.tables.ledger);
 const jobs = jobLedger(ledger, Date.now);
 const scopes = scopeLedger(ledger);
@@ -51,6 +53,7 @@ const ports: LaunchPorts = {
   holdScope: scopes.holdScope,
   readHold: async (scope) => (await scopes.readScope(scope)).holdReason,
   isScarce: (scope) => isScarce(app.rateLimit(scope)),
+  hasImage: imageWatch(settings.images === undefined ? undefined : runnerImages(settings.images.repository), Date.now),
   takeTurn: async (scope) => {
     // The scope's own turn first: one that has had its share must not use up the turns of the others.
     const registration = { ...registrationPace, key: `registrations#${scope}` };

@@ -18,6 +18,8 @@ export type LaunchPorts = StartPorts &
     readonly readJob: (jobId: string) => Promise<JobRecord | undefined>;
     readonly giveUpJob: (job: JobRecord, state: 'refused' | 'expired', note: string) => Promise<boolean>;
     readonly noteRepository: (repository: Repository) => Promise<void>;
+    /** Only until the first build of the stack's own image is there not one. */
+    readonly hasImage: (profile: Profile) => Promise<boolean>;
     readonly takeLease: (request: LeaseRequest) => Promise<LeaseResult>;
     readonly readRunner: (runnerId: string) => Promise<RunnerRecord | undefined>;
     readonly readHold: (scope: string) => Promise<string | undefined>;
@@ -41,6 +43,10 @@ export type LaunchVerdict = {
   /** From the job's creation by GitHub to its task. */
   readonly secondsFromQueued?: number;
 };
+
+const imageIsBuilt = 'the runner image is being built';
+/** A first build takes some minutes. */
+const lookForImageAfterMs = 60_000;
 
 /** Starts the runner that a message asks for, or says why not. */
 export async function launchRunner(
@@ -125,6 +131,11 @@ async function leaseAndStart(
   ports: LaunchPorts,
 ): Promise<LaunchVerdict> {
   const profile = profileOf(admission, job, ports);
+  if (!(await ports.hasImage(profile))) {
+    const wait = { reason: 'image-building', note: imageIsBuilt } as const;
+    await ports.explainWait(job.job.id, { ...wait, notBefore: ports.now() + lookForImageAfterMs });
+    return { kind: 'wait', wait: wait.reason, reason: wait.note, ...about };
+  }
   const lease = await takeLease(
     {
       cap: profile.maxRunners,
@@ -214,6 +225,7 @@ async function launchWarm(
     if (decision.kind !== 'resume') return { kind: 'drop', reason: decision.reason, ...about };
     return { ...(await startRunner({ runner: begun, job: undefined, message, profile }, ports)), ...about };
   }
+  if (!(await ports.hasImage(profile))) return { kind: 'drop', reason: imageIsBuilt, ...about };
   const runner = { runnerId, pool: poolOf(profile, scope), profile: profile.name, scope, idleMinutes };
   const lease = await takeLease({ runner, cap: profile.maxRunners }, ports);
   // Nobody waits for a warm runner: the next minute decides again.

@@ -11,10 +11,11 @@ import { decodeSettings, fleetOf } from '../contracts/settings.ts';
 import { decodeStoppedTask, type StoppedTask } from '../contracts/stopped-task.ts';
 import { appClient } from '../github/app-client.ts';
 import { githubRunners } from '../github/runners.ts';
+import { estimateCost } from './estimate-cost.ts';
 import { settleTask, type SettlePorts, type SettleVerdict } from './settle-task.ts';
 
 const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);
-const { log, count, measure, flush } = telemetry('task-stopped');
+const { log, count, measure, flush } = telemetry('task-stopped', settings.fleet);
 const ledger = table(settings.tables.ledger);
 const app = appClient({ apiUrl: settings.github.apiUrl, parameters: settings.parameters, secrets: secretReader() });
 const ports: SettlePorts = {
@@ -47,4 +48,9 @@ function report(task: StoppedTask, verdict: SettleVerdict): void {
   measure('PullSeconds', task.pullSeconds, { Profile });
   measure('BootSeconds', task.bootSeconds, { Profile });
   measure('RunnerSeconds', task.runSeconds, { Profile });
+  const profile = settings.profiles.find(({ name }) => name === Profile);
+  if (profile === undefined) return;
+  const hasPublicAddress = settings.tasks.assignPublicIp === 'ENABLED';
+  const { billedSeconds: seconds, provider } = task;
+  measure('CostDollars', estimateCost({ profile, seconds, provider, hasPublicAddress }), { Profile });
 }

@@ -14,7 +14,7 @@ import { decodeSettings, fleetOf } from '../contracts/settings.ts';
 import { recordEvent, type EventPorts, type EventVerdict } from './record-event.ts';
 
 const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);
-const { log, count, measure, flush } = telemetry('track-jobs');
+const { log, count, measure, flush } = telemetry('track-jobs', settings.fleet);
 const ledger = table(settings.tables.ledger);
 const ports: EventPorts = {
   ...jobLedger(ledger, Date.now),

@@ -6,7 +6,7 @@ import { decodeSettings, fleetOf } from '../contracts/settings.ts';
 import { receiveDelivery } from './receive-delivery.ts';
 
 const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);
-const { log, count, flush } = telemetry('webhook');
+const { log, count, flush } = telemetry('webhook', settings.fleet);
 const queues = jobQueues(settings.queues);
 const secrets = secretReader();
 const ports = {

@@ -45,7 +45,6 @@ export type ProfileConfig = {
 
 /** The half of a profile that only the stack needs to know. */
 export type TaskChoices = {
-  readonly image: string | undefined;
   readonly environment: Readonly<Record<string, string>>;
   readonly taskRole: string | undefined;
 };
@@ -82,6 +81,7 @@ export function readProfile(name: string, value: unknown, { owners, complaints }
   const maxRunners = section.number('maxRunners', { from: 0, to: 5000, whole: true, fallback: 10 });
   const catchAll = section.flag('catchAll', false);
   const runnerGroup = readOptionalText(section, 'runnerGroup', 'the name of a runner group', /^\S(.{0,98}\S)?$/);
+  const image = readOptionalText(section, 'image', 'an image such as ghcr.io/acme/runner:1', /^[\w.:/@-]{1,512}$/);
   const profile: Profile = {
     name,
     labels: readLabels(section, catchAll),
@@ -101,11 +101,11 @@ export function readProfile(name: string, value: unknown, { owners, complaints }
     publicRepositories: section.flag('publicRepositories', false),
     repositories: readRepositories(section),
     warm: readWarmWindows(section, { owners, maxRunners }),
+    ...(image !== undefined && { image }),
   };
   return {
     profile,
     task: {
-      image: readOptionalText(section, 'image', 'an image such as ghcr.io/acme/runner:1', /^[\w.:/@-]{1,512}$/),
       environment: readEnvironment(section),
       taskRole: readOptionalText(
         section,

@@ -148,7 +148,8 @@ function series(items: readonly (string | number)[]): string {
   return even ? `${first}, ${second}, ... ${last}` : items.join(', ');
 }
 
-function andList(items: readonly string[]): string {
+/** `a, b and c`. */
+export function andList(items: readonly string[]): string {
   return items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`;
 }
 

@@ -1,12 +1,17 @@
 import type { Choices } from '../../functions/contracts/settings.ts';
 import type { Profile } from '../../functions/contracts/profile.ts';
+import type { NetworkChoices } from './read-network.ts';
+
+type Surprising = { readonly choices: Choices; readonly network: NetworkChoices };
 
 /** What is legal, and yet not what most people would expect. */
-export function warnOfSurprises(profiles: Choices['profiles']): string[] {
+export function warnOfSurprises({ choices, network }: Surprising): string[] {
+  const { profiles } = choices;
   const pairs = profiles.flatMap((one, index) => profiles.slice(index + 1).map((other) => [one, other] as const));
   return [
     ...pairs.flatMap(([one, other]) => warnOfStealing(one, other)),
     ...profiles.filter((profile) => profile.catchAll).flatMap((profile) => warnOfCatchAll(profile, profiles)),
+    ...(network.kind === 'private' && network.natGateways === 0 ? warnOfNoInternet(choices) : []),
   ];
 }
 
@@ -44,5 +49,19 @@ function warnOfCatchAll(profile: Profile, profiles: Choices['profiles']): string
           `profile ${profile.name} serves any self-hosted job (catchAll) of public repositories: a stranger's pull request can start runners`,
         ]
       : []),
+  ];
+}
+
+/** The functions are in no VPC: they need no NAT gateway, and no route that a VPC has is theirs. */
+function warnOfNoInternet({ github, profiles }: Choices): string[] {
+  const isInEcr = /^\d{12}\.dkr\.ecr\.[^/]+\.amazonaws\.com/;
+  return [
+    `without a NAT gateway runners reach ${github.url} only by a route that you add to their VPC; the functions still ask it over the internet`,
+    ...profiles
+      .filter(({ image }) => image !== undefined && !isInEcr.test(image))
+      .map(
+        ({ name, image }) =>
+          `without a NAT gateway profile ${name} gets ${image} only by a route that you add: the endpoints lead to ECR alone`,
+      ),
   ];
 }

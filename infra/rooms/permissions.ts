@@ -21,11 +21,25 @@ export function allowLaunchMessages(room: RoomFunction, { queues }: Pick<Surroun
 }
 
 /** To be the GitHub App. */
-export function allowAppKey(room: RoomFunction, { parameters }: Pick<Surroundings, 'parameters'>): void {
+export function allowAppKey(room: RoomFunction, surroundings: Pick<Surroundings, 'parameters'>): void {
+  allowReading(room, 'ActAsTheGitHubApp', ['appId', 'appKey'], surroundings);
+}
+
+/** What AWS's own key encrypts needs no permission to decrypt; a key of the operator's does, for these parameters and nothing else. */
+export function allowReading(
+  room: RoomFunction,
+  why: string,
+  names: readonly ('appId' | 'appKey' | 'webhookSecret')[],
+  { parameters }: Pick<Surroundings, 'parameters'>,
+): void {
+  const resources = names.map((name) => parameters.arnOf(name));
+  room.allow({ why, actions: ['ssm:GetParameter'], resources });
+  if (parameters.key === undefined) return;
   room.allow({
-    why: 'ActAsTheGitHubApp',
-    actions: ['ssm:GetParameter'],
-    resources: [parameters.arnOf('appId'), parameters.arnOf('appKey')],
+    why: `${why}WithItsKey`,
+    actions: ['kms:Decrypt'],
+    resources: [parameters.key],
+    conditions: { StringEquals: { 'kms:EncryptionContext:PARAMETER_ARN': resources } },
   });
 }
 
@@ -53,5 +67,15 @@ export function allowStoppingTasks(room: RoomFunction, { cluster }: Pick<Surroun
     actions: ['ecs:StopTask'],
     resources: [cluster.taskArn],
     conditions: { ArnEquals: { 'ecs:cluster': cluster.cluster.clusterArn } },
+  });
+}
+
+/** Is there an image, and what is in it? */
+export function allowLookingAtImages(room: RoomFunction, { image }: Pick<Surroundings, 'image'>): void {
+  if (image.names === undefined) return;
+  room.allow({
+    why: 'LookAtImages',
+    actions: ['ecr:DescribeImages'],
+    resources: [image.repository.repositoryArn],
   });
 }

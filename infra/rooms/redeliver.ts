@@ -1,6 +1,6 @@
 import { Duration } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
-import { allowAppKey } from './permissions.ts';
+import { allowAppKey, allowReading } from './permissions.ts';
 import { RoomFunction } from './room-function.ts';
 import type { Surroundings } from './room-function.ts';
 
@@ -10,7 +10,7 @@ export class Redeliver extends Construct {
 
   constructor(scope: Construct, id: string, surroundings: Surroundings) {
     super(scope, id);
-    const { tables, parameters } = surroundings;
+    const { tables } = surroundings;
     this.function = new RoomFunction(this, 'Function', {
       ...surroundings,
       room: 'redeliver',
@@ -20,11 +20,7 @@ export class Redeliver extends Construct {
 
     allowAppKey(this.function, surroundings);
     // Deliveries we refused for their signature are worth another try only once the secret changed.
-    this.function.allow({
-      why: 'SeeWhenTheSecretChanged',
-      actions: ['ssm:GetParameter'],
-      resources: [parameters.arnOf('webhookSecret')],
-    });
+    allowReading(this.function, 'SeeWhenTheSecretChanged', ['webhookSecret'], surroundings);
     // How far the last pass came.
     this.function.allow({
       why: 'KeepItsPlace',

@@ -1,6 +1,12 @@
 import { RecursiveLoop } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
-import { allowAppKey, allowLaunchMessages, allowLedger, allowStoppingTasks } from './permissions.ts';
+import {
+  allowAppKey,
+  allowLaunchMessages,
+  allowLedger,
+  allowLookingAtImages,
+  allowStoppingTasks,
+} from './permissions.ts';
 import { RoomFunction } from './room-function.ts';
 import type { Surroundings } from './room-function.ts';
 
@@ -38,6 +44,9 @@ export class ScaleUp extends Construct {
     });
     // Its turn has not come: the same message again, later.
     allowLaunchMessages(this.function, surroundings);
+
+    // Until the first build is over, nothing is started.
+    allowLookingAtImages(this.function, surroundings);
 
     this.function.allow({
       why: 'RunTheTask',

@@ -1,7 +1,6 @@
 import { Duration } from 'aws-cdk-lib/core';
 import { Rule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
-import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { Construct } from 'constructs';
 import {
   allowAppKey,
@@ -26,7 +25,13 @@ export class TaskStopped extends Construct {
       description: 'Settles a stopped task: its lease, its claim, its measures',
       // The event came, the function failed: twice more, then to where events go that never came.
       retryAttempts: 2,
-      onFailure: new SqsDestination(queues.unsettledTasks),
+      // Bound by hand: CDK's destination may also look at the queue.
+      onFailure: { bind: () => ({ destination: queues.unsettledTasks.queueArn }) },
+    });
+    this.function.allow({
+      why: 'KeepWhatFailed',
+      actions: ['sqs:SendMessage'],
+      resources: [queues.unsettledTasks.queueArn],
     });
     new Rule(this, 'Rule', {
       description: 'A task of this fleet stopped',

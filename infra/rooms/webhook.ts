@@ -1,9 +1,11 @@
-import { RemovalPolicy } from 'aws-cdk-lib/core';
+import { Stack } from 'aws-cdk-lib/core';
 import { AccessLogFormat } from 'aws-cdk-lib/aws-apigateway';
 import { HttpApi, HttpMethod, HttpStage, LogGroupLogDestination } from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { removalOf } from '../removal.ts';
+import { allowReading } from './permissions.ts';
 import { RoomFunction } from './room-function.ts';
 import type { Surroundings } from './room-function.ts';
 
@@ -17,24 +19,24 @@ export class Webhook extends Construct {
 
   constructor(scope: Construct, id: string, surroundings: Surroundings) {
     super(scope, id);
-    const { queues, parameters, logRetentionDays } = surroundings;
+    const { queues, fleet } = surroundings;
     this.function = new RoomFunction(this, 'Function', {
       ...surroundings,
       room: 'webhook',
       description: 'Verifies a delivery, matches a profile, puts it on a queue',
     });
-    this.function.allow({
-      why: 'VerifySignatures',
-      actions: ['ssm:GetParameter'],
-      resources: [parameters.arnOf('webhookSecret')],
-    });
+    allowReading(this.function, 'VerifySignatures', ['webhookSecret'], surroundings);
     this.function.allow({
       why: 'PassDeliveriesOn',
       actions: ['sqs:SendMessage'],
       resources: [queues.jobs.queueArn, queues.events.queueArn],
     });
 
-    const api = new HttpApi(this, 'Api', { createDefaultStage: false, description: 'Where GitHub posts deliveries' });
+    const api = new HttpApi(this, 'Api', {
+      apiName: Stack.of(this).stackName,
+      createDefaultStage: false,
+      description: 'Where GitHub posts deliveries',
+    });
     api.addRoutes({
       path,
       methods: [HttpMethod.POST],
@@ -48,7 +50,10 @@ export class Webhook extends Construct {
       throttle: { rateLimit: 500, burstLimit: 2000 },
       accessLogSettings: {
         destination: new LogGroupLogDestination(
-          new LogGroup(this, 'AccessLog', { retention: logRetentionDays, removalPolicy: RemovalPolicy.DESTROY }),
+          new LogGroup(this, 'AccessLog', {
+            retention: fleet.logRetentionDays,
+            removalPolicy: removalOf(fleet, 'logs'),
+          }),
         ),
         format: accessLogFormat,
       },

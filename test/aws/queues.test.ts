@@ -6,7 +6,8 @@ import { decodeJobEvent, decodeLaunchMessage, type JobEvent } from '../../functi
 import { Queues, type Queue } from '../emulators/aws/queues.ts';
 import { TurnableClock } from '../emulators/clock.ts';
 import { aJob, launchMessage, queuedMessage } from '../fakes/builders.ts';
-import { beginning } from '../fakes/clock.ts';
+import { beginning, minute } from '../fakes/clock.ts';
+import { until } from '../until.ts';
 
 const clock = new TurnableClock();
 let queues: Queues;
@@ -43,15 +44,20 @@ describe('a launch', () => {
   });
 
   test('comes after its delay, and never sooner', async () => {
-    await ours.sendLaunch(launchMessage('1', 1), 1500);
+    await ours.sendLaunch(launchMessage('1', 1), 5 * minute);
     expect(await queues.depth(jobs)).toMatchObject({ visible: 0, delayed: 1 });
-    clock.advance(1600);
+    clock.advance(4 * minute);
     expect(await queues.depth(jobs)).toMatchObject({ visible: 0, delayed: 1 });
-    clock.advance(1000);
-    for (let tries = 0; tries < 100 && (await queues.depth(jobs)).visible === 0; tries += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    clock.advance(minute);
+    await until(async () => (await queues.depth(jobs)).visible === 1);
     expect(await queues.depth(jobs)).toMatchObject({ visible: 1, delayed: 0 });
+  });
+
+  test('is delayed by whole seconds, as SQS wants it, rounded up', async () => {
+    const asked: unknown[] = [];
+    const listening = { send: async ({ input }: { input: unknown }) => Promise.resolve(asked.push(input)) };
+    await jobQueues({ jobs: jobs.url, events: events.url }, listening as never).sendLaunch(launchMessage('1', 1), 1500);
+    expect(asked).toMatchObject([{ DelaySeconds: 2 }]);
   });
 
   test('is delayed by no more than SQS allows', async () => {

@@ -50,7 +50,7 @@ function readMetrics(root: Record<string, unknown>): Metric[] {
     );
     must(Array.isArray(Metrics) && Metrics.length >= 1 && Metrics.length <= 100, 'there are 1 to 100 metrics');
     return (Metrics as { Name: string; Unit: string }[]).map(({ Name, Unit }) => {
-      must(['Seconds', 'Count', 'Percent'].includes(Unit), `${Unit} is a unit`);
+      must(['Seconds', 'Count', 'Percent', 'None'].includes(Unit), `${Unit} is a unit`);
       const value = root[Name];
       const values = Array.isArray(value) ? (value as unknown[]) : [value];
       must(values.length >= 1 && values.length <= 100, `${Name} has 1 to 100 values`);
@@ -69,22 +69,22 @@ const metrics = () => lines().flatMap((line) => readMetrics(line));
 
 describe('a metric', () => {
   test('is written as the embedded metric format wants it', () => {
-    const { count, measure, flush } = telemetry('webhook');
+    const { count, measure, flush } = telemetry('webhook', 'ci');
     count('Deliveries', { Reason: 'launch' });
     measure('PullSeconds', 12.5, { Profile: 'small' });
     count('RunnersEnded', { Profile: 'small', Reason: 'idle' }, 3);
     count('JobsFound');
     flush();
     expect(metrics()).toEqual([
-      { name: 'Deliveries', value: 1, dimensions: { Reason: 'launch' } },
-      { name: 'PullSeconds', value: 12.5, dimensions: { Profile: 'small' } },
-      { name: 'RunnersEnded', value: 3, dimensions: { Profile: 'small', Reason: 'idle' } },
-      { name: 'JobsFound', value: 1, dimensions: {} },
+      { name: 'Deliveries', value: 1, dimensions: { Fleet: 'ci', Reason: 'launch' } },
+      { name: 'PullSeconds', value: 12.5, dimensions: { Fleet: 'ci', Profile: 'small' } },
+      { name: 'RunnersEnded', value: 3, dimensions: { Fleet: 'ci', Profile: 'small', Reason: 'idle' } },
+      { name: 'JobsFound', value: 1, dimensions: { Fleet: 'ci' } },
     ]);
   });
 
   test.each(Object.entries(metricUnits))('named %s has the unit %s', (name, unit) => {
-    const { measure, flush } = telemetry('webhook');
+    const { measure, flush } = telemetry('webhook', 'ci');
     measure(name as keyof typeof metricUnits, 1);
     flush();
     expect(metrics()).toHaveLength(1);
@@ -92,7 +92,7 @@ describe('a metric', () => {
   });
 
   test('with many values is written once, a hundred at a time', () => {
-    const { measure, flush } = telemetry('webhook');
+    const { measure, flush } = telemetry('webhook', 'ci');
     for (let value = 0; value < 250; value += 1) measure('PullSeconds', value, { Profile: 'small' });
     flush();
     expect(metrics().map(({ value }) => (value as number[]).length)).toEqual([100, 100, 50]);
@@ -100,7 +100,7 @@ describe('a metric', () => {
   });
 
   test('of one set of dimensions is not mixed with another', () => {
-    const { count, flush } = telemetry('webhook');
+    const { count, flush } = telemetry('webhook', 'ci');
     count('Launches', { Profile: 'a' });
     count('Launches', { Profile: 'b' });
     count('Launches', { Profile: 'a' });
@@ -111,25 +111,32 @@ describe('a metric', () => {
     ]);
   });
 
+  test('of one fleet is not mixed with that of another in the same account', () => {
+    const fleets = ['ci', 'nightly'].map((fleet) => telemetry('webhook', fleet));
+    for (const { count } of fleets) count('JobsFound');
+    for (const { flush } of fleets) flush();
+    expect(metrics().map(({ dimensions }) => dimensions)).toEqual([{ Fleet: 'ci' }, { Fleet: 'nightly' }]);
+  });
+
   test('without a value is not written, and one without a profile has no such dimension', () => {
-    const { count, measure, flush } = telemetry('webhook');
+    const { count, measure, flush } = telemetry('webhook', 'ci');
     measure('PullSeconds', undefined, { Profile: 'small' });
     measure('PullSeconds', Number.NaN);
     count('Reaped', { Profile: undefined, Reason: 'lose' });
     flush();
-    expect(metrics()).toEqual([{ name: 'Reaped', value: 1, dimensions: { Reason: 'lose' } }]);
+    expect(metrics()).toEqual([{ name: 'Reaped', value: 1, dimensions: { Fleet: 'ci', Reason: 'lose' } }]);
   });
 
   test('that is no finite number is not written: the line would be refused with all its values', () => {
-    const { measure, flush } = telemetry('webhook');
+    const { measure, flush } = telemetry('webhook', 'ci');
     measure('GitHubRateLeftPercent', Number.POSITIVE_INFINITY);
     measure('GitHubRateLeftPercent', 50);
     flush();
-    expect(metrics()).toEqual([{ name: 'GitHubRateLeftPercent', value: 50, dimensions: {} }]);
+    expect(metrics()).toEqual([{ name: 'GitHubRateLeftPercent', value: 50, dimensions: { Fleet: 'ci' } }]);
   });
 
   test('is written once, however often it is flushed', () => {
-    const { count, flush } = telemetry('webhook');
+    const { count, flush } = telemetry('webhook', 'ci');
     flush();
     count('JobsFound');
     flush();
@@ -140,7 +147,7 @@ describe('a metric', () => {
 
 describe('a log line', () => {
   test('says room, level and decision, with what it is about', () => {
-    telemetry('scale-up').log('warn', 'launch: wait', { job: '5', reason: 'profile is full' });
+    telemetry('scale-up', 'ci').log('warn', 'launch: wait', { job: '5', reason: 'profile is full' });
     expect(lines()).toMatchObject([
       { level: 'WARN', service: 'scale-up', message: 'launch: wait', job: '5', reason: 'profile is full' },
     ]);
@@ -150,7 +157,7 @@ describe('a log line', () => {
   test('tells an error with its cause, in one line', () => {
     const cause = new Error('socket hang up');
     const error = new GitHubError('unavailable', 'POST /orgs/acme: no answer', { cause });
-    telemetry('scale-up').log('error', 'launch: failed', { error });
+    telemetry('scale-up', 'ci').log('error', 'launch: failed', { error });
     expect(lines()).toHaveLength(1);
     expect(written).toContain('POST /orgs/acme: no answer');
     expect(written).toContain('socket hang up');
@@ -168,7 +175,7 @@ describe('a log line', () => {
         },
       });
       const error = await errorOf(rest.actions.createRegistrationTokenForOrg({ org: 'acme' }));
-      telemetry('scale-up').log('error', 'launch: failed', { error });
+      telemetry('scale-up', 'ci').log('error', 'launch: failed', { error });
       expect(written).toContain('Validation Failed');
       expect(seen.length).toBeGreaterThan(0);
       for (const secret of [...seen, 'AAAA-secret', acme.secrets.appKey.slice(100, 150)]) {

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 
 const program = fileURLToPath(new URL('../../cli/local.ts', import.meta.url));
 const run = promisify(execFile);
-jest.setTimeout(60_000);
+jest.setTimeout(180_000);
 
 let directory: string;
 beforeEach(async () => {

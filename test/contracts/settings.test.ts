@@ -21,7 +21,7 @@ const names: NamesToEncode = {
   queues: { jobs: 'https://sqs/jobs', events: 'https://sqs/events' },
   tasks: {
     cluster: 'cluster',
-    definitions: { small: 'small:1', large: 'large:7' },
+    revisions: { small: '1', large: '7' },
     subnets: ['subnet-1', 'subnet-2'],
     securityGroups: ['sg-1'],
     assignPublicIp: 'ENABLED',
@@ -39,9 +39,38 @@ describe('settings', () => {
       profiles: choices.profiles,
       tables: names.tables,
       queues: names.queues,
-      tasks: names.tasks,
+      tasks: {
+        cluster: 'cluster',
+        definitions: { small: 'Fleet-small:1', large: 'Fleet-large:7' },
+        subnets: ['subnet-1', 'subnet-2'],
+        securityGroups: ['sg-1'],
+        assignPublicIp: 'ENABLED',
+      },
       parameters: names.parameters,
     });
+  });
+
+  test('name the images that the stack builds, and none where every profile brings its own', () => {
+    const images = { repository: 'runners', source: '0123456789abcdef', projects: { x64: 'build-x64' } };
+    expect(decodeSettings(encoded, encodeNames({ ...names, images })).images).toEqual(images);
+    expect(decodeSettings(encoded, encodeNames(names)).images).toBeUndefined();
+    expect(encodeNames({ ...names, images: undefined })).not.toHaveProperty('RUNNER_IMAGES');
+  });
+
+  test.each([
+    ['', 'RUNNER_IMAGES'],
+    ['no JSON', 'RUNNER_IMAGES'],
+    ['{"repository":"","source":"0","projects":{}}', 'RUNNER_IMAGES.repository'],
+    ['{"repository":"runners","projects":{}}', 'RUNNER_IMAGES.source'],
+    ['{"repository":"runners","source":"0","projects":{"riscv":"build"}}', 'RUNNER_IMAGES.projects.riscv'],
+  ])('with wrong images (%s) are refused, by name', (RUNNER_IMAGES, name) => {
+    expect(() => decodeSettings(encoded, { ...encodeNames(names), RUNNER_IMAGES })).toThrow(`${name}: `);
+  });
+
+  test('tell of each profile whether it brings an image of its own', () => {
+    const profiles = [aProfile(), aProfile({ name: 'own', image: 'public.ecr.aws/acme/runner:1' })];
+    const decoded = decodeSettings(encodeChoices({ ...choices, profiles }), encodeNames(names));
+    expect(decoded.profiles.map(({ image }) => image)).toEqual([undefined, 'public.ecr.aws/acme/runner:1']);
   });
 
   test('name runners otherwise in another account, region or stack, and alike in the same', () => {

@@ -53,7 +53,13 @@ describe('a stopped task', () => {
       pullSeconds: 25,
       bootSeconds: 5,
       runSeconds: 673,
+      billedSeconds: 703,
     });
+  });
+
+  test('is billed from its image pull, though it never started', () => {
+    const { startedAt: _, ...unstarted } = detail;
+    expect(decodeStoppedTask(unstarted)).toMatchObject({ billedSeconds: 703, runSeconds: undefined });
   });
 
   test('that never started tells as much as there is', () => {
@@ -64,6 +70,7 @@ describe('a stopped task', () => {
       stoppedReason: 'CannotPullContainerError: pull image manifest has been retried 5 time(s)',
       containers: [{ name: 'runner', reason: 'CannotPullContainerError: ref not found' }],
     };
+    expect(decodeStoppedTask(failed)?.billedSeconds).toBeUndefined();
     expect(decodeStoppedTask(failed)).toEqual({
       taskArn: arn,
       runnerId: 'ci-1a2b3c-81230000001-1',

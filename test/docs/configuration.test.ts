@@ -8,6 +8,8 @@ type Values = Readonly<Record<string, unknown>>;
 /** A heading of the page, and how an option under it gets into a config and out of a fleet. */
 type Place = {
   readonly heading: string;
+  /** Of a table with a column of that name: which of its rows are meant. */
+  readonly kind?: string;
   readonly required: Values;
   readonly config: (options: Values) => unknown;
   readonly chosen: (fleet: Fleet) => Values;
@@ -21,13 +23,11 @@ const places: readonly Place[] = [
     heading: 'Fleet',
     required: root,
     config: (options) => options,
-    chosen: ({ choices, network, logRetentionDays }) => ({
-      ...choices,
-      name: choices.fleet,
-      network,
-      logRetentionDays,
-    }),
+    chosen: (fleet) => ({ ...fleet, ...fleet.choices, name: fleet.choices.fleet }),
   },
+  networkOf('public', {}),
+  networkOf('private', { kind: 'private', endpoints: true }),
+  networkOf('existing', { kind: 'existing', vpcId: 'vpc-11111111', subnetIds: ['subnet-11111111'] }),
   {
     heading: 'Profile',
     required: profile,
@@ -45,6 +45,18 @@ const places: readonly Place[] = [
   },
 ];
 
+/** On a host of one's own, where no network is refused. */
+function networkOf(kind: string, required: Values): Place {
+  const github = { ...root.github, url: 'https://ghes.acme.com' };
+  return {
+    heading: 'Network',
+    kind,
+    required,
+    config: (network) => ({ ...root, github, network }),
+    chosen: ({ network }) => network,
+  };
+}
+
 /** What an option's value is made of where a number of items, or of characters, is what is bounded. */
 const items: Readonly<Record<string, (count: number) => unknown>> = {
   'github.owners': (count) => numbered(count, (at) => (at === 0 ? 'acme' : `owner${at}`)),
@@ -53,30 +65,41 @@ const items: Readonly<Record<string, (count: number) => unknown>> = {
   'repositories.allow': (count) => numbered(count, (at) => `acme/app${at}`),
   'repositories.deny': (count) => numbered(count, (at) => `acme/app${at}`),
   warm: (count) => numbered(count, () => ({ scope: 'acme', count: 1 })),
+  subnetIds: (count) => numbered(count, (at) => `subnet-${at.toString(16).padStart(8, '0')}`),
+  securityGroupIds: (count) => numbered(count, (at) => `sg-${at.toString(16).padStart(8, '0')}`),
+  keepOnDestroy: (count) => ['ledger', 'logs', 'images', 'claims'].slice(0, count),
 };
 
 const cases = places.flatMap((place) =>
   tableRows(page, place.heading).flatMap((row) => {
     const [option] = codeSpans(row['option'] ?? '');
+    const meant = place.kind === undefined || codeSpans(row['kind'] ?? '').includes(place.kind);
     // The table of memory sizes stands under the same heading.
-    return option === undefined ? [] : [{ name: `${place.heading}: ${option}`, option, place, row }];
+    if (option === undefined || !meant) return [];
+    return [{ name: `${titleOf(place)}: ${option}`, option, place, row }];
   }),
 );
 
+/** A kind that must be named to be there at all has neither default nor bound. */
+const tried = cases.filter(({ option, place }) => option !== 'kind' || place.kind === 'public');
+
 describe('docs/configuration.md', () => {
-  test.each(places)('names every option there is under "$heading", and no other', ({ heading, config, required }) => {
-    const documented = cases.filter(({ place }) => place.heading === heading).map(({ option }) => option);
-    const known = knownOptions(config, required, '');
-    expect(documented.toSorted()).toEqual(known.toSorted());
-  });
+  test.each(places.map((place) => ({ place, title: titleOf(place) })))(
+    'names every option of $title, and no other',
+    ({ place }) => {
+      const documented = cases.filter((one) => one.place === place).map(({ option }) => option);
+      const known = knownOptions(place.config, place.required, '');
+      expect(documented.toSorted()).toEqual(known.toSorted());
+    },
+  );
 
   const isRequired = ({ row }: (typeof cases)[number]): boolean => row['default'] === 'required';
 
-  test.each(cases.filter(isRequired))('says that $name is required', ({ option, place }) => {
+  test.each(tried.filter(isRequired))('says that $name is required', ({ option, place }) => {
     expect(attempt(place.config(without(place.required, option))).complaint).toContain(option);
   });
 
-  test.each(cases.filter((one) => !isRequired(one)))('says the default of $name', ({ option, place, row }) => {
+  test.each(tried.filter((one) => !isRequired(one)))('says the default of $name', ({ option, place, row }) => {
     const { fleet, complaint } = attempt(place.config(without(place.required, option)));
     expect(complaint).toBe('');
     const said = row['default'] ?? '';
@@ -85,7 +108,7 @@ describe('docs/configuration.md', () => {
     expect(isNone ? 'none' : value).toEqual(said === 'none' ? said : JSON.parse(codeSpans(said)[0] ?? 'nothing'));
   });
 
-  test.each(cases.filter(({ row }) => row['bound'] !== 'one of the sizes below'))(
+  test.each(tried.filter(({ row }) => row['bound'] !== 'one of the sizes below'))(
     'says the bound of $name',
     ({ option, place, row }) => {
       const complaintAbout = (value: unknown): string =>
@@ -118,6 +141,10 @@ describe('docs/configuration.md', () => {
     expect(sizes.map((size) => codeSpans(size['cpu'] ?? '')[0])).toEqual(codeSpans(row?.['bound'] ?? ''));
   });
 });
+
+function titleOf({ heading, kind }: Place): string {
+  return kind === undefined ? heading : `${heading} (${kind})`;
+}
 
 type Probes = {
   readonly legal: unknown[];
@@ -169,8 +196,9 @@ function knownOptions(config: Place['config'], required: Values, path: string): 
   const list = /zzzzzzzzzzzzzzzz is no option; there are (.*)/.exec(complaint)?.[1] ?? '';
   return list
     .split(/, | and /)
+    .filter((name) => !attempt(config(set(required, path + name, 17.5))).complaint.includes('is no option'))
     .flatMap((name) =>
-      ['github', 'network', 'repositories'].includes(name) ? knownOptions(config, required, `${name}.`) : [path + name],
+      ['github', 'repositories'].includes(name) ? knownOptions(config, required, `${name}.`) : [path + name],
     );
 }
 

@@ -1,20 +1,24 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, jest } from '@jest/globals';
 import type { Profile } from '../../functions/contracts/profile.ts';
 import type { GitHubEmulator } from '../emulators/github/server.ts';
 import { LocalFleet, type LocalFleetOptions } from '../emulators/local-fleet.ts';
 import { aProfile } from '../fakes/builders.ts';
+import { until } from '../until.ts';
 
+export { until };
 export const minute = 60_000;
 
 // Processes are started and ended for real, on whatever machine this is.
-jest.setTimeout(60_000);
+jest.setTimeout(240_000);
 
-// The script counts in whole seconds of real time: one.
-const usualProfile = aProfile({ maxRunners: 5, idleMinutes: 1 / 60 });
+// Real time, like everything in a task. A runner that has a job waiting must never be too slow to take it.
+const usualProfile = aProfile({ maxRunners: 5, idleMinutes: 20 / 60 });
+
+/** For who waits until a runner is idle: the three seconds must do to begin listening. */
+export const impatient = { idleMinutes: 3 / 60 };
 
 /** A job of the profile's labels in the repository that every scenario has. */
 export const plainJob = { repo: 'acme/app', labels: ['self-hosted', 'linux', 'fargate-small'], script: 'true' };
@@ -35,6 +39,8 @@ export async function startScenario({ profile, arrange, ...options }: ScenarioOp
     schedules: false,
     startScript: { QUIET_SECONDS: '0', RUNNER_STANDIN_RENEW_SECONDS: '0.5', RUNNER_STANDIN_TERM_AFTER: '0.5' },
     ...options,
+    // Real time too: a dozen functions may start cold at once, on one core.
+    github: { deliveryTimeoutMs: 60_000, ...options.github },
     choices: { fleet: 'ci', owners: ['acme', 'globex'], profiles: [{ ...usualProfile, ...profile }] },
     arrange: (github) => {
       for (const [login, name] of [
@@ -79,6 +85,21 @@ export class Scenario {
 
   async jobIs(id: string, status: 'queued' | 'in_progress' | 'completed'): Promise<void> {
     await until(() => this.github.job(id).status === status, `job ${id} is ${status}`);
+  }
+
+  /** Cancels a job whose runner has taken its claim and cannot register yet: too late to be stopped, too early for the job. */
+  async cancelBeforeRegistration(id: string): Promise<void> {
+    let attempts = 0;
+    this.github.behave({
+      failRequests: ({ path }) => {
+        if (path !== 'register') return undefined;
+        attempts += 1;
+        return 503;
+      },
+    });
+    await until(() => attempts > 0, 'its runner registers');
+    this.github.cancelJob(id);
+    this.github.behave({ failRequests: () => undefined });
   }
 
   /** What the ledger says of a job. */
@@ -152,21 +173,5 @@ export class Scenario {
     running.delete(this);
     await this.fleet.stop();
     if (this.#directory !== undefined) await rm(this.#directory, { recursive: true, force: true });
-  }
-}
-
-/** Looks again and again, which processes of another pace leave no way around, and gives up with a sentence. */
-export async function until(
-  holds: () => boolean | Promise<boolean>,
-  what: string | (() => Promise<string>),
-  withinMs = 15_000,
-): Promise<void> {
-  const end = Date.now() + withinMs;
-  while (!(await holds())) {
-    if (Date.now() > end)
-      throw new Error(
-        `after ${withinMs / 1000} s it must be so that ${typeof what === 'string' ? what : await what()}`,
-      );
-    await wait(15);
   }
 }

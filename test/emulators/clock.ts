@@ -14,9 +14,11 @@ export class TurnableClock implements Clock {
   readonly offset = new BigInt64Array(new SharedArrayBuffer(8));
   #alarms = new Set<Alarm>();
   #timer: NodeJS.Timeout | undefined;
+  /** Set while an alarm goes off on the way: it is its time exactly, however long it takes to act. */
+  #moment: number | undefined;
 
   now(): number {
-    return Date.now() + Number(Atomics.load(this.offset, 0));
+    return this.#moment ?? Date.now() + Number(Atomics.load(this.offset, 0));
   }
 
   after(ms: number, act: () => void): () => void {
@@ -32,11 +34,15 @@ export class TurnableClock implements Clock {
   advance(ms: number): void {
     const target = this.now() + ms;
     for (let next = this.#next(); next !== undefined && next.at <= target; next = this.#next()) {
-      if (next.at > this.now()) this.#turn(next.at - this.now());
+      this.#moment = this.#turnTo(next.at);
       this.#alarms.delete(next);
-      next.act();
+      try {
+        next.act();
+      } finally {
+        this.#moment = undefined;
+      }
     }
-    if (target > this.now()) this.#turn(target - this.now());
+    this.#turnTo(target);
     this.#arm();
   }
 
@@ -46,8 +52,12 @@ export class TurnableClock implements Clock {
     this.#arm();
   }
 
-  #turn(ms: number): void {
-    Atomics.add(this.offset, 0, BigInt(Math.round(ms)));
+  /** Never back. @returns the time it is then */
+  #turnTo(time: number): number {
+    const now = this.now();
+    if (time <= now) return now;
+    Atomics.add(this.offset, 0, BigInt(Math.round(time - now)));
+    return time;
   }
 
   #next(): Alarm | undefined {

@@ -2,13 +2,15 @@ import { cp, link, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { encodeNames, type Choices } from '../../functions/contracts/settings.ts';
+import { encodeNames, taskFamily, type Choices } from '../../functions/contracts/settings.ts';
 import { functionSeconds, mostReceives, visibilitySeconds } from '../../functions/contracts/queue-limits.ts';
 import { openIndex, timeToLiveAttribute } from '../../functions/contracts/table-shape.ts';
 import { bundleFunctions, type FunctionName } from '../../infra/function-bundle.ts';
+import type { AwsCall, OnCall } from './aws/aws-call.ts';
 import { EventSource } from './aws/event-source.ts';
 import { Ecs } from './aws/ecs.ts';
 import { HttpApi } from './aws/http-api.ts';
+import { Images } from './aws/images.ts';
 import { LambdaFunction, type LogLine } from './aws/lambda.ts';
 import { Parameters } from './aws/parameters.ts';
 import { Queues, type Queue } from './aws/queues.ts';
@@ -33,10 +35,17 @@ export type LocalFleetOptions = {
   readonly schedules?: boolean;
   /** Bounds of the start script, by its own names, to shorten what a test would wait for. */
   readonly startScript?: Readonly<Record<string, string>>;
+  /** The runner image is built here too, and until then no task starts. @default false */
+  readonly buildsImages?: boolean;
   readonly onLog?: (line: LogLine) => void;
+  /** Hears of every call that a function, the poller of its queue, or a task makes of AWS. */
+  readonly onCall?: (call: FleetCall) => void;
   /** Warm environments of each function at most: each is a thread with the whole bundle in it. @default 10 */
   readonly maxConcurrency?: number;
 };
+
+/** A call of AWS and whose permissions it needs. */
+export type FleetCall = Omit<AwsCall, 'key'> & { readonly caller: FunctionName | 'task' };
 
 const webhookSecret = 'It is a secret to everybody';
 const parameterNames = {
@@ -52,11 +61,14 @@ const tableNames = { ledger: 'Ledger', claims: 'Claims' };
  */
 export class LocalFleet {
   readonly clock: TurnableClock;
+  /** What a deployment puts into the environment of each function. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly github: GitHubEmulator;
   readonly tables: Tables;
   readonly queues: Queues;
   readonly parameters: Parameters;
   readonly ecs: Ecs;
+  readonly images: Images | undefined;
   readonly api: HttpApi;
   readonly scheduler: Scheduler;
   readonly functions: Readonly<Record<FunctionName, LambdaFunction>>;
@@ -71,11 +83,13 @@ export class LocalFleet {
     parts: Omit<LocalFleet, 'stop' | 'depth' | 'ledger' | 'claims'> & { readonly directory: string },
   ) {
     this.clock = parts.clock;
+    this.environment = parts.environment;
     this.github = parts.github;
     this.tables = parts.tables;
     this.queues = parts.queues;
     this.parameters = parts.parameters;
     this.ecs = parts.ecs;
+    this.images = parts.images;
     this.api = parts.api;
     this.scheduler = parts.scheduler;
     this.functions = parts.functions;
@@ -95,14 +109,21 @@ export class LocalFleet {
     const { owners, ...rest } = options.choices;
     const choices: Choices = { version: 1, ...rest, github: { url: github.url, owners: [...owners] } };
 
-    const tables = await Tables.start({ clock, taskRole: { deleteFrom: tableNames.claims } });
+    const onCall = options.onCall && tellWhoCalls(options.onCall);
+    const tables = await Tables.start({ clock, onCall, taskRole: { deleteFrom: tableNames.claims } });
     await createTables(tables);
-    const parameters = await Parameters.start({ clock });
+    const parameters = await Parameters.start({ clock, onCall });
     parameters.put(parameterNames.appId, github.app.id);
     parameters.put(parameterNames.appKey, github.app.privateKey);
     parameters.put(parameterNames.webhookSecret, webhookSecret);
-    const { queues, ...queuesMade } = await createQueues(clock, options.visibilitySeconds ?? visibilitySeconds);
-    const ecs = await startEcs(choices, { directory, clock, tables, startScript: options.startScript ?? {} });
+    const { queues, ...queuesMade } = await createQueues(
+      { clock, onCall },
+      options.visibilitySeconds ?? visibilitySeconds,
+    );
+    const ecs = await startEcs(choices, { directory, clock, tables, onCall, startScript: options.startScript ?? {} });
+
+    const images = options.buildsImages === true ? await Images.start({ clock, onCall }) : undefined;
+    const projects = Object.fromEntries(choices.profiles.map(({ arch }) => [arch, `build-${arch}`]));
 
     const environment = {
       ...encodeNames({
@@ -111,17 +132,19 @@ export class LocalFleet {
         queues: { jobs: queuesMade.jobsQueue.url, events: queuesMade.eventsQueue.url },
         tasks: {
           cluster: ecs.clusterArn,
-          definitions: Object.fromEntries(choices.profiles.map(({ name }) => [name, `${name}:1`])),
+          revisions: Object.fromEntries(choices.profiles.map(({ name }) => [name, '1'])),
           subnets: ['subnet-1', 'subnet-2'],
           securityGroups: ['sg-1'],
           assignPublicIp: 'ENABLED',
         },
         parameters: parameterNames,
+        images: images && { repository: 'runners', source: 'local', projects },
       }),
       AWS_ENDPOINT_URL_DYNAMODB: tables.url,
       AWS_ENDPOINT_URL_SQS: queues.url,
       AWS_ENDPOINT_URL_SSM: parameters.url,
       AWS_ENDPOINT_URL_ECS: ecs.url,
+      ...(images && { AWS_ENDPOINT_URL_ECR: images.url, AWS_ENDPOINT_URL_CODEBUILD: images.url }),
     };
     const functions = makeFunctions(bundleFunctions(choices, directory), {
       clock,
@@ -144,23 +167,27 @@ export class LocalFleet {
       'scale-up': EventSource.start({
         queues,
         queue: queuesMade.jobsQueue,
+        accessKeyId: keyOf('scale-up'),
         invoke: functions['scale-up'].invoke,
         batchSize: 5,
       }),
       'track-jobs': EventSource.start({
         queues,
         queue: queuesMade.eventsQueue,
+        accessKeyId: keyOf('track-jobs'),
         invoke: functions['track-jobs'].invoke,
       }),
     };
     return new LocalFleet({
       directory,
       clock,
+      environment,
       github,
       tables,
       queues,
       parameters,
       ecs,
+      images,
       api,
       scheduler,
       functions,
@@ -193,10 +220,23 @@ export class LocalFleet {
     await Promise.all(Object.values(this.functions).map(async (one) => one.stop()));
     await this.api.stop();
     await this.github.stop();
-    await Promise.all([this.queues.stop(), this.tables.stop(), this.parameters.stop()]);
+    await Promise.all([this.queues.stop(), this.tables.stop(), this.parameters.stop(), this.images?.stop()]);
     this.clock.stop();
     await rm(this.#directory, { recursive: true, force: true });
   }
+}
+
+/** Each function signs with a key of its own, so that its calls can be told from the others'. */
+function keyOf(name: FunctionName): string {
+  return `function-${name}`;
+}
+
+/** Whoever signs with no function's key is a task: ECS makes a key for each. */
+function tellWhoCalls(onCall: (call: FleetCall) => void): OnCall {
+  return ({ key, ...call }) => {
+    const name = /^function-(.+)$/.exec(key)?.[1] as FunctionName | undefined;
+    onCall({ caller: name ?? 'task', ...call });
+  };
 }
 
 async function createTables(tables: Tables): Promise<void> {
@@ -228,7 +268,7 @@ async function createTables(tables: Tables): Promise<void> {
 }
 
 async function createQueues(
-  clock: TurnableClock,
+  options: { readonly clock: TurnableClock; readonly onCall: OnCall | undefined },
   visibility: number,
 ): Promise<{
   queues: Queues;
@@ -236,7 +276,7 @@ async function createQueues(
   eventsQueue: Queue;
   deadLetters: { jobs: Queue; events: Queue };
 }> {
-  const queues = await Queues.start({ clock });
+  const queues = await Queues.start(options);
   const deadLetters = {
     jobs: await queues.createQueue('jobs-dead-letters'),
     events: await queues.createQueue('events-dead-letters'),
@@ -255,11 +295,13 @@ async function startEcs(
     directory,
     clock,
     tables,
+    onCall,
     startScript,
   }: {
     readonly directory: string;
     readonly clock: TurnableClock;
     readonly tables: Tables;
+    readonly onCall: OnCall | undefined;
     readonly startScript: Readonly<Record<string, string>>;
   },
 ): Promise<Ecs> {
@@ -274,9 +316,10 @@ async function startEcs(
   ];
   const ecs = await Ecs.start({
     clock,
+    onCall,
     credentials: tables,
     taskDefinitions: choices.profiles.map(({ name, cpu, memoryGiB, arch }) => ({
-      family: name,
+      family: taskFamily('local', name),
       revision: 1,
       cpu: cpu * 1024,
       memoryMiB: memoryGiB * 1024,
@@ -322,7 +365,7 @@ function makeFunctions(
       name,
       file: join(directory, 'index.js'),
       clock,
-      environment,
+      environment: { ...environment, AWS_ACCESS_KEY_ID: keyOf(name as FunctionName) },
       maxConcurrency,
       timeoutSeconds: functionSeconds,
     });

@@ -105,6 +105,10 @@ export function fakeTasks(now: () => number, prefix: string): FakeTasks {
       known()
         .filter(({ order, stopped }) => stopped === undefined && order.runnerId.startsWith(`${prefix}-`))
         .map((task) => shown(task)),
+    lookAtTasks: async (taskArns) =>
+      known()
+        .filter(({ taskArn }) => taskArns.includes(taskArn))
+        .map((task) => shown(task)),
   };
 }
 

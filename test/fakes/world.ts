@@ -111,6 +111,7 @@ export function fakeWorld({
     listTasks: tasks.listTasks,
     revokeClaim: claims.revokeClaim,
 
+    hasImage: async () => true,
     takeTurn: async (scope) => ledger.takeTurn({ key: scope, ...pace }, clock.now(), longestTurnMs),
     readHold: async (scope) => (await ledger.readScope(scope)).holdReason,
     readJob: ledger.readJob,

@@ -30,17 +30,26 @@ function complaints(config: unknown): string[] {
 const withProfile = (options: object): unknown => ({ ...fleet, profiles: { small: { ...small, ...options } } });
 const withWarm = (options: object): unknown => withProfile({ warm: [{ ...warm, ...options }] });
 const warningsOf = (profiles: object): readonly string[] => define({ ...fleet, profiles }).warnings;
+const withNetwork = (network: unknown): unknown => ({ ...fleet, network });
+const existing = { kind: 'existing', vpcId: 'vpc-0a1b2c3d4e5f67890', subnetIds: ['subnet-11111111'] };
+const withExisting = (options: object): unknown => withNetwork({ ...existing, ...options });
+const onGhes = { ...fleet, github: { ...github, url: 'https://ghes.acme.com' } };
 const withGithub = (options: object): unknown => ({ ...fleet, github: { ...github, ...options } });
+
+/** So many different ids. */
+function idsOf(prefix: string, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `${prefix}-${index.toString(16).padStart(17, '0')}`);
+}
 
 const mistakes: [unknown, string][] = [
   [
     undefined,
-    'the config must be an object with name, github, profiles, network, logRetentionDays and alarmTopic, got nothing',
+    'the config must be an object with name, github, profiles, network, logRetentionDays, alarmTopic, pointInTimeRecovery, keepOnDestroy and parametersKey, got nothing',
   ],
   [{ ...fleet, gitub: 1 }, 'gitub is no option; the nearest is github'],
   [
     { ...fleet, colour: 'red' },
-    'colour is no option; there are name, github, profiles, network, logRetentionDays and alarmTopic',
+    'colour is no option; there are name, github, profiles, network, logRetentionDays, alarmTopic, pointInTimeRecovery, keepOnDestroy and parametersKey',
   ],
 
   [
@@ -241,6 +250,134 @@ const mistakes: [unknown, string][] = [
     'network.cidr must begin where a /16 begins, got "10.1.2.0/16"; the nearest is "10.1.0.0/16"',
   ],
   [
+    withNetwork('private'),
+    'network must be an object with kind, cidr, natGateways, endpoints, vpcId, subnetIds, securityGroupIds and assignPublicIp, got "private"',
+  ],
+  [
+    withNetwork({ kind: 'nat' }),
+    'network.kind must be one of public, private, existing, got "nat"; the nearest is "private"',
+  ],
+  [
+    withNetwork({ kind: 'exsiting', vpcId: existing.vpcId, subnetIds: existing.subnetIds }),
+    'network.kind must be one of public, private, existing, got "exsiting"; the nearest is "existing"',
+  ],
+  [withNetwork({ kind: 'mine', natGateways: 2 }), 'network.kind must be one of public, private, existing, got "mine"'],
+  [withNetwork({ subnets: [] }), 'network.subnets is no option; the nearest is subnetIds'],
+  [withNetwork({ natGateways: 1 }), 'network.natGateways is no option of kind "public", only of "private"'],
+  [
+    withNetwork({ kind: 'private', assignPublicIp: true }),
+    'network.assignPublicIp is no option of kind "private", only of "existing"',
+  ],
+  [
+    withExisting({ cidr: '10.0.0.0/16' }),
+    'network.cidr is no option of kind "existing", only of "public" and "private"',
+  ],
+
+  [
+    withNetwork({ kind: 'private', cidr: '10.0.0.0/24' }),
+    'network.cidr must be a private range such as 10.0.0.0/16, from /16 to /22, got "10.0.0.0/24"; the nearest is "10.0.0.0/22"',
+  ],
+  [
+    withNetwork({ kind: 'private', natGateways: 3 }),
+    'network.natGateways must be a whole number from 0 to 2 (one in each of two zones), got 3; the nearest is 2',
+  ],
+  [
+    withNetwork({ kind: 'private', endpoints: 'true' }),
+    'network.endpoints must be true or false, got "true"; the nearest is true',
+  ],
+  [
+    withNetwork({ kind: 'private', natGateways: 0, endpoints: true }),
+    'network.natGateways must be 1 or 2 for https://github.com, which is reached over the internet alone, got 0; the nearest is 1',
+  ],
+  [
+    {
+      ...fleet,
+      github: { ...github, url: 'https://acme.ghe.com' },
+      network: { kind: 'private', natGateways: 0, endpoints: true },
+    },
+    'network.natGateways must be 1 or 2 for https://acme.ghe.com, which is reached over the internet alone, got 0; the nearest is 1',
+  ],
+  [
+    { ...onGhes, network: { kind: 'private', natGateways: 0 } },
+    'network.natGateways must be 1 or 2 unless endpoints is true: nothing else brings the image, got 0; the nearest is 1',
+  ],
+  [
+    { ...onGhes, network: { kind: 'private', natGateways: 0, endpoints: 'yes' } },
+    'network.endpoints must be true or false, got "yes"',
+  ],
+  [
+    {
+      ...fleet,
+      github: { ...github, url: 'http://ghes.acme.com' },
+      network: { kind: 'private', natGateways: 0, endpoints: true },
+    },
+    'github.url must be https://github.com, https://SUB.ghe.com or the https address of a GHES host, got "http://ghes.acme.com"; the nearest is "https://ghes.acme.com"',
+  ],
+
+  [
+    withExisting({ vpcId: undefined }),
+    'network.vpcId must be the id of a VPC, such as vpc-0a1b2c3d4e5f67890, got nothing',
+  ],
+  [
+    withExisting({ vpcId: 'arn:aws:ec2:eu-central-1:111122223333:vpc/vpc-0a1b2c3d4e5f67890' }),
+    'network.vpcId must be the id of a VPC, such as vpc-0a1b2c3d4e5f67890, got "arn:aws:ec2:eu-central-1:111122223333:vpc/vpc-0a1b2c3d4e5f67890"; the nearest is "vpc-0a1b2c3d4e5f67890"',
+  ],
+  [withExisting({ subnetIds: undefined }), 'network.subnetIds must name at least one subnet, got nothing'],
+  [withExisting({ subnetIds: [] }), 'network.subnetIds must name at least one subnet, got []'],
+  [
+    withExisting({ subnetIds: 'subnet-11111111' }),
+    'network.subnetIds must be a list of ids of subnets, such as ["subnet-0a1b2c3d4e5f67890"], got "subnet-11111111"; the nearest is ["subnet-11111111"]',
+  ],
+  [
+    withExisting({ subnetIds: ['subnet-11111111', 'Subnet-22222222 '] }),
+    'network.subnetIds[1] must be the id of a subnet, such as subnet-0a1b2c3d4e5f67890, got "Subnet-22222222 "; the nearest is "subnet-22222222"',
+  ],
+  [
+    withExisting({ subnetIds: ['subnet-11111111', 'subnet-11111111'] }),
+    'network.subnetIds[1] must not be there twice, got "subnet-11111111"; leave it out',
+  ],
+  [
+    withExisting({ subnetIds: idsOf('subnet', 17) }),
+    'network.subnetIds must be at most 16 ids of subnets, such as ["subnet-0a1b2c3d4e5f67890"], got 17',
+  ],
+  [
+    withExisting({ securityGroupIds: ['default'] }),
+    'network.securityGroupIds[0] must be the id of a security group, such as sg-0a1b2c3d4e5f67890, got "default"',
+  ],
+  [
+    withExisting({ securityGroupIds: ['sg-123'] }),
+    'network.securityGroupIds[0] must be the id of a security group, such as sg-0a1b2c3d4e5f67890, got "sg-123"',
+  ],
+  [
+    withExisting({ securityGroupIds: ['sg-11111111', 'sg-11111111'] }),
+    'network.securityGroupIds[1] must not be there twice, got "sg-11111111"; leave it out',
+  ],
+  [
+    withExisting({ securityGroupIds: idsOf('sg', 6) }),
+    'network.securityGroupIds must be at most 5 ids of security groups, such as ["sg-0a1b2c3d4e5f67890"], got 6',
+  ],
+  [withExisting({ assignPublicIp: 'ENABLED' }), 'network.assignPublicIp must be true or false, got "ENABLED"'],
+
+  [
+    { ...fleet, pointInTimeRecovery: 'false' },
+    'pointInTimeRecovery must be true or false, got "false"; the nearest is false',
+  ],
+  [
+    { ...fleet, keepOnDestroy: true },
+    'keepOnDestroy must be a list of what outlives the stack, such as ["ledger", "logs"], got true',
+  ],
+  [
+    { ...fleet, keepOnDestroy: ['legder'] },
+    'keepOnDestroy[0] must be one of ledger, logs, images, got "legder"; the nearest is "ledger"',
+  ],
+  [{ ...fleet, keepOnDestroy: ['claims'] }, 'keepOnDestroy[0] must be one of ledger, logs, images, got "claims"'],
+  [{ ...fleet, keepOnDestroy: ['logs', 'logs'] }, 'keepOnDestroy[1] must not be there twice, got "logs"; leave it out'],
+  [
+    { ...fleet, parametersKey: 'arn:aws:kms:eu-central-1:111122223333:alias/ci' },
+    'parametersKey must be the ARN of a KMS key, such as arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab, got "arn:aws:kms:eu-central-1:111122223333:alias/ci"',
+  ],
+
+  [
     { ...fleet, alarmTopic: 'ops' },
     'alarmTopic must be the ARN of a standard SNS topic, such as arn:aws:sns:eu-central-1:111122223333:ops, got "ops"',
   ],
@@ -261,6 +398,28 @@ describe('a config that is wrong', () => {
   test('is told all at once, a line each', () => {
     const wrong = { name: '1', github: { owners: [] }, profiles: { small: { labels: ['a b'], cpu: 5 } } };
     expect(() => define(wrong)).toThrow(/^4 things are wrong in the fleet's config:\n(?: {2}\S.*\n){3} {2}\S.*$/);
+  });
+
+  test('is told all at once of a network too, even when its kind is unknown', () => {
+    expect(complaints(withNetwork({ kind: 'mine', vpcId: 'ours', subnetIds: [], cidr: '10.0.0.0/16' }))).toEqual([
+      'network.kind must be one of public, private, existing, got "mine"',
+      'network.cidr is no option of kind "existing", only of "public" and "private"',
+      'network.vpcId must be the id of a VPC, such as vpc-0a1b2c3d4e5f67890, got "ours"',
+      'network.subnetIds must name at least one subnet, got []',
+    ]);
+  });
+
+  test('is told the nearest address of GitHub only where there is one', () => {
+    expect(
+      complaints({
+        ...fleet,
+        github: { ...github, url: 'file:///ghes' },
+        network: { kind: 'private', natGateways: 0 },
+      }),
+    ).toEqual([
+      'github.url must be https://github.com, https://SUB.ghe.com or the https address of a GHES host, got "file:///ghes"',
+      expect.stringContaining('network.natGateways must be 1 or 2 for https://github.com'),
+    ]);
   });
 
   test('is told in the singular when one thing is wrong', () => {
@@ -295,8 +454,10 @@ describe('a config that is right', () => {
         ],
       },
       tasks: { small: { environment: {} } },
-      network: { cidr: '10.0.0.0/16' },
+      network: { kind: 'public', cidr: '10.0.0.0/16' },
       logRetentionDays: 30,
+      pointInTimeRecovery: false,
+      keepOnDestroy: [],
       warnings: [],
     });
   });
@@ -335,6 +496,42 @@ describe('a config that is right', () => {
     [undefined, ['MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT', 'SUN']],
   ])('may write the days of a warm window as %j', (days, expanded) => {
     expect(define(withWarm({ days })).choices.profiles[0]?.warm[0]?.days).toEqual(expanded);
+  });
+
+  test.each<[unknown, Fleet['network']]>([
+    [{ cidr: '10.1.0.0/16' }, { kind: 'public', cidr: '10.1.0.0/16' }],
+    [{ kind: 'private' }, { kind: 'private', cidr: '10.0.0.0/16', natGateways: 1, endpoints: false }],
+    [
+      { kind: 'private', cidr: '172.16.0.0/20', natGateways: 2, endpoints: true },
+      { kind: 'private', cidr: '172.16.0.0/20', natGateways: 2, endpoints: true },
+    ],
+    [
+      { kind: 'existing', vpcId: 'vpc-11111111', subnetIds: ['subnet-11111111'] },
+      {
+        kind: 'existing',
+        vpcId: 'vpc-11111111',
+        subnetIds: ['subnet-11111111'],
+        securityGroupIds: [],
+        assignPublicIp: false,
+      },
+    ],
+  ])('may name its network as %j', (network, chosen) => {
+    expect(define(withNetwork(network)).network).toEqual(chosen);
+  });
+
+  test('may do without a NAT gateway where GitHub is a host of its own and endpoints bring the image', () => {
+    expect(complaints({ ...onGhes, network: { kind: 'private', natGateways: 0, endpoints: true } })).toEqual([]);
+  });
+
+  test.each([
+    'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab',
+    'arn:aws-cn:kms:cn-north-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab',
+  ])('may name a key for its secrets: %s', (parametersKey) => {
+    expect(define({ ...fleet, parametersKey }).parametersKey).toBe(parametersKey);
+  });
+
+  test('may keep its ledger, logs and images, in whatever order they are written', () => {
+    expect(define({ ...fleet, keepOnDestroy: ['images', 'ledger'] }).keepOnDestroy).toEqual(['ledger', 'images']);
   });
 
   test('may do without labels when it catches all', () => {
@@ -380,5 +577,19 @@ describe('a config that is legal but surprising', () => {
     expect(warningsOf({ any: { labels: [], catchAll: true, publicRepositories: true } })).toEqual([
       "profile any serves any self-hosted job (catchAll) of public repositories: a stranger's pull request can start runners",
     ]);
+  });
+
+  test('is warned of: without a NAT gateway somebody must add the way to GitHub, and only ECR has images', () => {
+    const profiles = {
+      small,
+      ours: { labels: ['ours'], image: '111122223333.dkr.ecr.eu-central-1.amazonaws.com/runner:1' },
+      theirs: { labels: ['theirs'], image: 'ghcr.io/acme/runner:1' },
+    };
+    const network = { kind: 'private', natGateways: 0, endpoints: true };
+    expect(define({ ...onGhes, profiles, network }).warnings).toEqual([
+      'without a NAT gateway runners reach https://ghes.acme.com only by a route that you add to their VPC; the functions still ask it over the internet',
+      'without a NAT gateway profile theirs gets ghcr.io/acme/runner:1 only by a route that you add: the endpoints lead to ECR alone',
+    ]);
+    expect(define({ ...onGhes, profiles, network: { ...network, natGateways: 1 } }).warnings).toEqual([]);
   });
 });

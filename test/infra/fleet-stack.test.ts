@@ -9,6 +9,7 @@ import { decodeSettings, encodeChoices } from '../../functions/contracts/setting
 import { defineFleet } from '../../infra/define-fleet.ts';
 import type { FleetConfig } from '../../infra/define-fleet.ts';
 import { FleetStack } from '../../infra/fleet-stack.ts';
+import { functionNames, inEachFunction } from '../../infra/function-bundle.ts';
 
 const { context } = JSON.parse(readFileSync('cdk.json', 'utf8')) as { context: Record<string, unknown> };
 const config: FleetConfig = {
@@ -42,15 +43,7 @@ let template: Template;
 
 function deploy(changed: Partial<FleetConfig> = {}): FleetStack {
   const fleet = defineFleet({ ...config, ...changed });
-  const bundles = {
-    webhook: bundle,
-    'scale-up': bundle,
-    'track-jobs': bundle,
-    'task-stopped': bundle,
-    replenish: bundle,
-    'scale-down': bundle,
-    redeliver: bundle,
-  };
+  const bundles = inEachFunction(() => bundle);
   const app = new App({ context, builtinCloudFormationValidation: false });
   return new FleetStack(app, `github-runners-${fleet.choices.fleet}`, { fleet, bundles });
 }
@@ -99,7 +92,7 @@ function resolve(value: unknown): string {
   if (typeof value === 'string') return value;
   const { Ref: ref, ...call } = value as Record<string, unknown>;
   if (Array.isArray(call['Fn::Join'])) return (call['Fn::Join'][1] as unknown[]).map((part) => resolve(part)).join('');
-  if ('Fn::Select' in call) return 'github-runners-aaaaaaaaaaaaaaaa-aaaaaaaaaaaaaaaaaaaaaaaa:99999';
+  if ('Fn::Select' in call) return '99999';
   const madeUp = String(ref ?? 'arn').padEnd(80, 'x');
   return madeUp.startsWith('Queues') ? `https://sqs.ap-southeast-2.amazonaws.com/123456789012/${madeUp}` : madeUp;
 }
@@ -132,6 +125,9 @@ describe('the stack', () => {
     expect(template.findOutputs('*')).toEqual({
       WebhookUrl: expect.objectContaining({ Value: expect.anything() }),
       DashboardUrl: expect.objectContaining({ Value: expect.anything() }),
+      RunsOn: expect.objectContaining({
+        Value: 'small: runs-on: [self-hosted, fargate-small]\nlarge: runs-on: [self-hosted, fargate-large]',
+      }),
       AppIdParameter: expect.objectContaining({ Value: '/github-runners/ci/app-id' }),
       AppKeyParameter: expect.objectContaining({ Value: '/github-runners/ci/app-key' }),
       WebhookSecretParameter: expect.objectContaining({ Value: '/github-runners/ci/webhook-secret' }),
@@ -150,8 +146,10 @@ describe('the stack', () => {
 
 describe('a function', () => {
   test('runs on arm64 and the Node the tests run on, for 30 seconds, and logs JSON', () => {
-    const functions = resourcesOf('AWS::Lambda::Function');
-    expect(functions).toHaveLength(7);
+    const functions = resourcesOf('AWS::Lambda::Function').filter(
+      ({ Properties }) => !String(Properties['Description']).includes('when the stack is deleted'),
+    );
+    expect(functions).toHaveLength(functionNames.length - 1);
     for (const { Properties } of functions) {
       expect(Properties).toMatchObject({
         Runtime: `nodejs${process.versions.node.split('.')[0]}.x`,
@@ -171,24 +169,36 @@ describe('a function', () => {
     expect(settings.parameters.appKey).toBe('/github-runners/ci/app-key');
   });
 
-  test('gets an environment of less than 4 KB, even with 30 profiles', () => {
+  test('gets an environment of less than 4 KB, even with 30 profiles in the largest network', () => {
     const profiles = Object.fromEntries(
-      Array.from({ length: 30 }, (_, index) => [`p${index}`.padEnd(24, 'x'), { labels: [`label-${index}`] }]),
+      Array.from({ length: 30 }, (_, index) => [
+        `p${index}`.padEnd(24, 'x'),
+        { labels: [`label-${index}`], arch: index === 0 ? ('arm64' as const) : ('x64' as const) },
+      ]),
     );
-    const environment = deployedEnvironment(Template.fromStack(deploy({ name: 'a'.repeat(16), profiles })));
+    const id = (kind: string) => (_: unknown, index: number) => `${kind}-${String(index).padStart(17, '0')}`;
+    const network = {
+      kind: 'existing',
+      vpcId: 'vpc-00000000000000000',
+      subnetIds: Array.from({ length: 16 }, id('subnet')),
+      securityGroupIds: Array.from({ length: 5 }, id('sg')),
+    } as const;
+    const environment = deployedEnvironment(Template.fromStack(deploy({ name: 'a'.repeat(16), profiles, network })));
     expect(Object.entries(environment).flat().join('').length).toBeLessThan(4096);
   });
 
   test('keeps no log for ever', () => {
     const groups = resourcesOf('AWS::Logs::LogGroup');
-    expect(groups).toHaveLength(9);
+    // Of each function, of the API, of tasks, and of the build of each architecture.
+    expect(groups).toHaveLength(functionNames.length + 1 + 1 + 2);
     for (const { Properties } of groups) expect(Properties['RetentionInDays']).toBe(30);
   });
 
   test('has a role of its own, with nothing but what its room allows', () => {
     const roles = resourcesOf('AWS::IAM::Role');
     for (const { Properties } of roles) expect(Properties).not.toHaveProperty('ManagedPolicyArns');
-    expect(roles).toHaveLength(7 + 3 + 2);
+    // Of each function, of each schedule, of tasks two, and of the build of each architecture.
+    expect(roles).toHaveLength(functionNames.length + 4 + 2 + 2);
   });
 });
 
@@ -196,7 +206,12 @@ describe('permissions', () => {
   test('name their resources, where AWS lets them', () => {
     const wild = allStatements().filter(({ Resource: resource }) => JSON.stringify(resource) === '"*"');
     expect(wild.flatMap((statement) => actionsOf(statement)).toSorted()).toEqual([
+      // To pull as the execution role, and to push as the build of each architecture.
       'ecr:GetAuthorizationToken',
+      'ecr:GetAuthorizationToken',
+      'ecr:GetAuthorizationToken',
+      // To sweep, and to end the fleet.
+      'ecs:ListTasks',
       'ecs:ListTasks',
     ]);
   });
@@ -439,12 +454,13 @@ describe('the network', () => {
 });
 
 describe('the schedules', () => {
-  test('replenish and scale-down every minute, redeliver every five, and never run one again', () => {
+  test('replenish and scale-down every minute, redeliver every five, build-image every hour, and never run one again', () => {
     const schedules = resourcesOf('AWS::Scheduler::Schedule').map(({ Properties }) => Properties);
     expect(schedules.map((schedule) => schedule['ScheduleExpression'])).toEqual([
       'rate(1 minute)',
       'rate(1 minute)',
       'rate(5 minutes)',
+      'rate(1 hour)',
     ]);
     for (const schedule of schedules) {
       expect(schedule['Target']).toMatchObject({ RetryPolicy: { MaximumRetryAttempts: 0 } });
@@ -452,7 +468,7 @@ describe('the schedules', () => {
     const retries = resourcesOf('AWS::Lambda::EventInvokeConfig').map(
       ({ Properties }) => Properties['MaximumRetryAttempts'],
     );
-    expect(retries).toEqual([2, 0, 0, 0]);
+    expect(retries).toEqual([2, 0, 0, 0, 0]);
   });
 });
 

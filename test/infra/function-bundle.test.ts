@@ -14,12 +14,13 @@ const names = encodeNames({
   queues: { jobs: 'https://queue/jobs', events: 'https://queue/events' },
   tasks: {
     cluster: 'runners',
-    definitions: { small: 'small:1', large: 'large:1' },
+    revisions: { small: '1', large: '1' },
     subnets: ['subnet-1'],
     securityGroups: ['sg-1'],
     assignPublicIp: 'ENABLED',
   },
   parameters: { appId: '/app-id', appKey: '/app-key', webhookSecret: '/webhook-secret' },
+  images: { repository: 'runners', source: '0', projects: { x64: 'build-x64' } },
 });
 
 function hashesOf(place: string): string[] {

@@ -7,6 +7,7 @@ import { CloudAssembly } from 'aws-cdk-lib/cx-api';
 import { defineFleet } from '../../infra/define-fleet.ts';
 import type { FleetConfig } from '../../infra/define-fleet.ts';
 import { FleetStack } from '../../infra/fleet-stack.ts';
+import { inEachFunction } from '../../infra/function-bundle.ts';
 
 const { context } = JSON.parse(readFileSync('cdk.json', 'utf8')) as { context: Record<string, unknown> };
 const config: FleetConfig = {
@@ -19,15 +20,7 @@ const config: FleetConfig = {
 export function synthFleet(changed: Partial<FleetConfig> = {}): Template {
   const code = mkdtempSync(join(tmpdir(), 'stub-bundle-'));
   writeFileSync(join(code, 'index.js'), 'exports.handler = async () => {};');
-  const bundles = {
-    webhook: code,
-    'scale-up': code,
-    'track-jobs': code,
-    'task-stopped': code,
-    replenish: code,
-    'scale-down': code,
-    redeliver: code,
-  };
+  const bundles = inEachFunction(() => code);
   const app = new App({ context, builtinCloudFormationValidation: false });
   const fleet = defineFleet({ ...config, ...changed });
   try {

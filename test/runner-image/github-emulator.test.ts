@@ -1,9 +1,7 @@
-import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { TurnableClock } from '../emulators/clock.ts';
 import { GitHubEmulator } from '../emulators/github/server.ts';
 import { Task } from './task.ts';
-
-jest.setTimeout(20_000);
 
 const labels = ['fargate-small', 'linux'];
 let clock: TurnableClock;
@@ -23,7 +21,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await github.stop();
   clock.stop();
-  task.dispose();
+  await task.dispose();
 });
 
 describe('a task, with the GitHub emulator', () => {
@@ -62,7 +60,7 @@ describe('a task, with the GitHub emulator', () => {
   });
 
   test('leaves an offline registration when it ends idle, for our side to delete', async () => {
-    task.services.claim = { ...task.claim(), ...task.services.claim, idleSeconds: 1 };
+    task.services.claim = { ...task.claim(), ...task.services.claim, idleSeconds: 3 };
     expect((await task.run()).code).toBe(64);
     expect(github.runners).toMatchObject([{ name: 'ci-1234-81230000001-1', online: false, busy: false }]);
   });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 const repository = join(import.meta.dirname, '../..');
 const scripts = [
-  'runner-image/start-runner.sh',
+  ...['start-runner.sh', 'build-image.sh', 'smoke-test.sh'].map((name) => `runner-image/${name}`),
   ...['config.sh', 'run.sh', 'run-helper.sh', 'bin/Runner.Listener', 'bin/Runner.Worker'].map(
     (name) => `test/emulators/actions-runner/${name}`,
   ),

@@ -1,11 +1,10 @@
-import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chownSync, existsSync, readFileSync } from 'node:fs';
+import { chownSync, readFileSync } from 'node:fs';
 import { exitCodes } from '../../functions/contracts/exit-code.ts';
+import { until } from '../until.ts';
 import { credentials } from './task-services.ts';
 import { startRunner, Task, type Ended } from './task.ts';
-
-jest.setTimeout(20_000);
 
 let task: Task;
 
@@ -13,14 +12,19 @@ beforeEach(async () => {
   task = await Task.prepare();
 });
 
-afterEach(() => {
-  task.dispose();
+afterEach(async () => {
+  await task.dispose();
 });
 
 const lastLine = ({ log }: Ended) => log.trimEnd().split('\n').at(-1);
 const claimRequests = () => task.services.count('DynamoDB_20120810.DeleteItem');
-const isAlive = (pid: string) =>
-  existsSync(`/proc/${pid}`) && !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+const isAlive = (pid: string) => {
+  try {
+    return !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+  } catch {
+    return false;
+  }
+};
 
 /** Puts a listener in place of the stand-in's: `run` does what the script says, everything else is as before. */
 function scriptListener(run: string): void {
@@ -105,25 +109,24 @@ describe('a task with a claim', () => {
 
 describe('a runner without a job', () => {
   test('ends idle with 64, and tells GitHub that it left', async () => {
-    task.services.claim = task.claim({ idleSeconds: 1 });
+    task.services.claim = task.claim({ idleSeconds: 3 });
     const ended = await task.run();
     expect(ended.code).toBe(64);
-    expect(ended.log).toContain('start-runner: no job within 1 s: ending the runner');
+    expect(ended.log).toContain('start-runner: no job within 3 s: ending the runner');
     expect(task.services.count('DELETE session')).toBe(1);
   });
 
   test('is not ended while it is acquiring a job', async () => {
-    task.services.claim = task.claim({ idleSeconds: 1 });
+    task.services.claim = task.claim({ idleSeconds: 3 });
     task.services.script('POST acquire', async () => {
-      await new Promise((resolve) => setTimeout(resolve, 1500));
+      await new Promise((resolve) => setTimeout(resolve, 4000));
       return {
         status: 200,
         body: `job-id j-1\njob-name build\nscript ${Buffer.from('echo late').toString('base64')}\n`,
       };
     });
-    task.start({ QUIET_SECONDS: '2' });
+    task.start({ QUIET_SECONDS: '20' });
     await task.untilLog('Listening for Jobs');
-    await new Promise((resolve) => setTimeout(resolve, 600));
     task.services.assign('');
     expect((await task.ended).code).toBe(0);
     expect(task.jobLog).toBe('late\n');
@@ -134,15 +137,15 @@ describe('a runner without a job', () => {
     // Says so in the moment it is held.
     scriptListener(`
       (while read -r _ _ state _ </proc/$$/stat; [[ $state != T ]]; do :; done; echo 'Running job: late') &
-      sleep 1.3; echo 'Job late completed with result: Succeeded'; exit 0`);
+      sleep 4; echo 'Job late completed with result: Succeeded'; exit 0`);
     const { code, log } = await task.run();
     expect(log).toContain('a job came at the last moment: going on');
     expect(code).toBe(0);
   });
 
   test('is not ended when a worker runs that nobody told of', async () => {
-    task.services.claim = task.claim({ idleSeconds: 1 });
-    task.write('bin/Runner.Worker', '#!/bin/bash\nsleep 1.5\n');
+    task.services.claim = task.claim({ idleSeconds: 2 });
+    task.write('bin/Runner.Worker', '#!/bin/bash\nsleep 5\n');
     scriptListener('"${0%/*}/Runner.Worker"; exit 0');
     const { code, log } = await task.run();
     expect(log).toContain('a job came at the last moment: going on');
@@ -150,7 +153,7 @@ describe('a runner without a job', () => {
   });
 
   test('ends idle when its job was gone before it could be acquired', async () => {
-    task.services.claim = task.claim({ idleSeconds: 1 });
+    task.services.claim = task.claim({ idleSeconds: 3 });
     task.services.script('POST acquire', 409);
     task.services.assign('true');
     expect((await task.run()).code).toBe(64);
@@ -163,7 +166,7 @@ describe('a runner without a job', () => {
   });
 
   test('is killed when it does not end', async () => {
-    task.services.claim = task.claim({ idleSeconds: 1 });
+    task.services.claim = task.claim({ idleSeconds: 3 });
     scriptListener(`trap '' INT TERM; echo 'Listening for Jobs'; while :; do sleep 1; done`);
     expect((await task.run({ STOP_SECONDS: '1' })).code).toBe(64);
   });
@@ -178,10 +181,10 @@ describe('a job over its time', () => {
   });
 
   test('does not count the time before it', async () => {
-    task.services.claim = task.claim({ maxSeconds: 1 });
+    task.services.claim = task.claim({ maxSeconds: 4 });
     task.start();
     await task.untilLog('Listening for Jobs');
-    await new Promise((resolve) => setTimeout(resolve, 1200));
+    await new Promise((resolve) => setTimeout(resolve, 4200));
     task.services.assign('true');
     expect((await task.ended).code).toBe(0);
   });
@@ -265,8 +268,13 @@ describe('SIGTERM', () => {
     scriptListener('exit 2');
     task.start({ RESTART_SECONDS: '60' });
     await task.untilLog('starting it again');
-    task.signal();
-    expect((await task.ended).code).toBe(69);
+    // One that comes just before the script begins to wait cannot end the waiting; the next one does.
+    const timer = setInterval(() => {
+      task.signal();
+    }, 50);
+    const { code } = await task.ended;
+    clearInterval(timer);
+    expect(code).toBe(69);
   });
 });
 
@@ -331,10 +339,10 @@ describe('a job', () => {
     await task.runJob(`
       (env -i setsid sleep 61 </dev/null >/dev/null 2>&1 & echo $! >${task.home}/daemons)
       (cd / && exec -c setsid bash -c 'sleep 62 & echo $! >>${task.home}/daemons; sleep 63' &)
-      sleep 0.2`);
+      until [[ $(wc --lines <${task.home}/daemons) == 2 ]]; do sleep 0.02; done`);
     const daemons = task.file('daemons').trim().split('\n');
     expect(daemons).toHaveLength(2);
-    expect(daemons.filter(isAlive)).toEqual([]);
+    await until(() => !daemons.some(isAlive), 'both have ended');
   });
 
   test('that kills its worker is a failed job', async () => {
@@ -440,7 +448,7 @@ describe('a job', () => {
     const again = await Task.prepare();
     again.services.claim = undefined;
     const { code } = await again.run();
-    again.dispose();
+    await again.dispose();
     expect(code).toBe(65);
   });
 
@@ -450,6 +458,11 @@ describe('a job', () => {
       'config.sh',
       `#!/bin/bash\ncat /proc/[0-9]*/cmdline | tr '\\0' ' ' >${task.home}/arguments\nexec ./bin/Runner.Listener configure "$@"\n`,
     );
+    // Held until one was seen: this process both looks and answers, and would do either too fast for the other.
+    task.services.script('GET /metadata/task', async () => {
+      await until(() => [...watched].some((line) => line.startsWith('curl ')));
+      return { status: 200, body: '{}' };
+    });
     task.services.assign('true');
     task.start();
     const timer = setInterval(() => {

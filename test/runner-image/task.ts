@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Claim } from '../../functions/contracts/claim.ts';
+import { until } from '../until.ts';
 import { TaskServices } from './task-services.ts';
 
 export const startRunner = join(import.meta.dirname, '../../runner-image/start-runner.sh');
@@ -24,8 +25,8 @@ export class Task {
   readonly home = mkdtempSync(join(tmpdir(), 'start-runner-'));
   readonly services: TaskServices;
   log = '';
-  pid = 0;
   ended: Promise<Ended> = Promise.reject(new Error('the task was not started'));
+  #process: ChildProcess | undefined;
   #over = false;
 
   private constructor(services: TaskServices) {
@@ -52,7 +53,10 @@ export class Task {
     };
   }
 
-  /** What ECS would put into the environment, and short bounds. */
+  /**
+   * What ECS would put into the environment. Short are those bounds alone that no healthy task comes near, on however
+   * slow a machine: a test of a bound brings its own.
+   */
   environment(): Record<string, string> {
     const { url } = this.services;
     return {
@@ -65,11 +69,10 @@ export class Task {
       ECS_CONTAINER_METADATA_URI_V4: `${url}/metadata`,
       RUNNER_HOME: this.home,
       ...(process.getuid?.() === 0 && { RUNNER_ALLOW_RUNASROOT: '1' }),
-      METADATA_SECONDS: '1',
-      CLAIM_SECONDS: '1',
-      DOWNLOAD_SECONDS: '2',
+      DOWNLOAD_SECONDS: '30',
+      // Long enough for one attempt, which is never cut short, and too short for another.
       REGISTRATION_SECONDS: '1',
-      STOP_SECONDS: '10',
+      STOP_SECONDS: '30',
       QUIET_SECONDS: '0',
       RESTART_SECONDS: '0.1',
       UPDATE_SECONDS: '1',
@@ -91,7 +94,7 @@ export class Task {
       env: Object.fromEntries(environment),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    this.pid = child.pid ?? 0;
+    this.#process = child;
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         this.log += text;
@@ -116,18 +119,16 @@ export class Task {
     return this.run(changes);
   }
 
+  /** One that has ended meanwhile takes no signal, which is no error. */
   signal(name: NodeJS.Signals = 'SIGTERM'): void {
-    process.kill(this.pid, name);
+    this.#process?.kill(name);
   }
 
-  /** Waits until the condition holds, looked at often. */
+  /** Waits until the condition holds, for as long as the task runs. */
   async until(condition: () => boolean): Promise<void> {
-    const end = Date.now() + 10_000;
-    while (!condition()) {
-      if (this.#over || Date.now() > end)
-        throw new Error(`waited in vain for ${condition.toString()}; the log:\n${this.log}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+    const wanted = () => `${condition.toString()}; the log:\n${this.log}`;
+    await until(() => this.#over || condition(), wanted);
+    if (!condition()) throw new Error(`the task ended without ${wanted()}`);
   }
 
   async untilLog(text: string): Promise<void> {
@@ -165,7 +166,10 @@ export class Task {
   }
 
   /** @throws Error when the task has left anything running, which is ended then */
-  dispose(): void {
+  async dispose(): Promise<void> {
+    // What was killed takes a moment to be gone, on a busy machine a longer one.
+    const isGone = () => this.leftovers().length === 0;
+    await until(isGone, 'nothing is left', 3000).catch(() => undefined);
     const leftovers = this.leftovers();
     for (const line of leftovers) process.kill(Number(line.split(' ')[0]), 'SIGKILL');
     this.services.stop();

@@ -57,6 +57,7 @@ describe('a queued job', () => {
     expect(calls.names).toEqual([
       'recordJob',
       'noteRepository',
+      'hasImage',
       'takeLease',
       'takeTurn',
       'readRegistration',
@@ -193,7 +194,7 @@ describe('the same launch delivered again', () => {
   });
 
   const crashes: [Crash, number][] = ['before' as const, 'after' as const].flatMap((crash) =>
-    Array.from({ length: 8 }, (_, at): [Crash, number] => [crash, at]),
+    Array.from({ length: 9 }, (_, at): [Crash, number] => [crash, at]),
   );
   test.each(crashes)(
     'after the process died %s call %i goes on where it was: one lease, one claim, one task',
@@ -223,7 +224,7 @@ describe('the same launch delivered again', () => {
       const begun = await launchRunner(queuedMessage(job), false, ports).catch(() => undefined);
       world.clock.turn(3 * minute);
       await launch(world, queuedMessage(job), true);
-      expect(begun === undefined || crashAt === 7).toBe(true);
+      expect(begun === undefined || crashAt === 8).toBe(true);
       expect(world.tasks.all()).toMatchObject([{ runnerId }]);
       expect(world.claims.open.size).toBe(1);
       expect(await leases(world)).toBe(1);
@@ -237,8 +238,8 @@ describe('the same launch delivered again', () => {
     expect(await launch(world, queuedMessage(job), true)).toMatchObject({ kind: 'launched' });
   });
 
-  const stepsBack = crashes.filter(([, at]) => at >= 6);
-  test.each([...stepsBack, ['before', 8], ['after', 8], ['before', 9]] as [Crash, number][])(
+  const stepsBack = crashes.filter(([, at]) => at >= 7);
+  test.each([...stepsBack, ['before', 9], ['after', 9], ['before', 10]] as [Crash, number][])(
     'after the process died %s call %i while it gave its lease back, keeps no lease without a task, and starts no task without a claim',
     async (crash, crashAt) => {
       const world = aWorld();
@@ -507,7 +508,7 @@ describe('a job that was cancelled while its runner was on the way', () => {
 
   test('gives the lease back when there is no claim yet', async () => {
     const world = aWorld();
-    const { ports } = recordCalls(world.ports, { crashAt: 4 });
+    const { ports } = recordCalls(world.ports, { crashAt: 5 });
     await launchRunner(queuedMessage(job), false, ports).catch(() => undefined);
     await world.ledger.recordJob(job, completed);
     expect(await launch(world, queuedMessage(job), true)).toMatchObject({
@@ -610,7 +611,7 @@ describe('a job that waited for an approval', () => {
 describe('a job whose profile changed after its launch began', () => {
   const begun = async (profiles: WorldOptions['profiles']) => {
     const before = aWorld();
-    const { ports } = recordCalls(before.ports, { crashAt: 3 });
+    const { ports } = recordCalls(before.ports, { crashAt: 4 });
     await launchRunner(queuedMessage(job), false, ports).catch(() => undefined);
     const world = aWorld({ ...(profiles && { profiles }) });
     world.ledger.putJob(before.ledger.job(job.id));
@@ -781,6 +782,61 @@ describe('a scope in which GitHub refuses to register', () => {
   });
 });
 
+describe('a job whose runner image is not built yet', () => {
+  const isBuilding = async () => false;
+
+  test('waits a minute at a time, says so, and takes no place in its profile', async () => {
+    const world = aWorld();
+    const verdict = await launchRunner(queuedMessage(job), false, { ...world.ports, hasImage: isBuilding });
+    expect(verdict).toMatchObject({ kind: 'wait', wait: 'image-building', reason: 'the runner image is being built' });
+    expect(world.ledger.job(job.id)).toMatchObject({
+      state: 'waiting',
+      launches: 0,
+      reason: 'image-building',
+      note: 'the runner image is being built',
+      notBefore: after(minute),
+    });
+    expect(await leases(world)).toBe(0);
+    expect([world.tasks.orders, world.github.mints, world.queues.launches]).toEqual([[], [], []]);
+  });
+
+  test('is launched by the first pass after the image is there, for the first time', async () => {
+    const world = aWorld();
+    await launchRunner(queuedMessage(job), false, { ...world.ports, hasImage: isBuilding });
+    await topUpPools(world.ports);
+    expect(world.queues.launches).toEqual([]);
+    world.clock.turn(minute);
+    await topUpPools(world.ports);
+    const [asked] = world.queues.launches;
+    expect(await launch(world, asked?.message)).toMatchObject({ kind: 'launched', runner: runnerId });
+    expect(world.ledger.job(job.id)).toMatchObject({ launches: 1, unserved: 0 });
+  });
+
+  test('waits for the image of its own profile alone', async () => {
+    const profiles = [aProfile(), aProfile({ name: 'arm', labels: ['fargate-arm'], arch: 'arm64' })];
+    const world = aWorld({ profiles });
+    const ports = { ...world.ports, hasImage: async ({ arch }: { arch: string }) => arch === 'x64' };
+    const other = aJob({ id: '2', labels: ['fargate-arm'] });
+    expect(await launchRunner(queuedMessage(other), false, ports)).toMatchObject({ wait: 'image-building' });
+    expect(await launchRunner(queuedMessage(job), false, ports)).toMatchObject({ kind: 'launched' });
+  });
+
+  test('goes on with a launch that has begun: its task definition may have an image', async () => {
+    const world = aWorld();
+    world.tasks.answer(new Error('socket hang up'));
+    await launch(world).catch(() => undefined);
+    const ports = { ...world.ports, hasImage: isBuilding };
+    expect(await launchRunner(queuedMessage(job), true, ports)).toMatchObject({ kind: 'launched' });
+  });
+
+  test('is not told so when nobody waits for it any more', async () => {
+    const world = aWorld({ jobs: [aJobRecord({ state: 'completed' })] });
+    const verdict = await launchRunner(launchMessage(job.id, 1), false, { ...world.ports, hasImage: isBuilding });
+    expect(verdict).toMatchObject({ kind: 'drop' });
+    expect(world.ledger.job(job.id).reason).toBeUndefined();
+  });
+});
+
 describe('a warm runner', () => {
   const warmId = `${prefix}-wdeadbeef-abc-0`;
   const warm = (parts: Partial<Extract<LaunchMessage, { kind: 'warm' }>> = {}): LaunchMessage => ({
@@ -814,7 +870,7 @@ describe('a warm runner', () => {
 
   test('goes on after a crash', async () => {
     for (const crash of ['before', 'after'] as const) {
-      for (let crashAt = 0; crashAt < 7; crashAt += 1) {
+      for (let crashAt = 0; crashAt < 8; crashAt += 1) {
         const world = aWorld();
         const { ports } = recordCalls(world.ports, { crash, crashAt });
         await launchRunner(warm(), false, ports).catch(() => undefined);
@@ -860,6 +916,23 @@ describe('a warm runner', () => {
     expect(world.ledger.live()).toEqual([]);
   });
 
+  test('is dropped while its image is built: the next minute decides again', async () => {
+    const world = aWorld();
+    const verdict = await launchRunner(warm(), false, { ...world.ports, hasImage: async () => false });
+    expect(verdict).toMatchObject({ kind: 'drop', reason: 'the runner image is being built', runner: warmId });
+    expect(await leases(world)).toBe(0);
+    expect(world.queues.launches).toEqual([]);
+    expect(await launch(world, warm())).toMatchObject({ kind: 'launched' });
+  });
+
+  test('that has begun goes on, whatever became of the image', async () => {
+    const world = aWorld();
+    world.tasks.answer(new Error('socket hang up'));
+    await launch(world, warm()).catch(() => undefined);
+    const verdict = await launchRunner(warm(), true, { ...world.ports, hasImage: async () => false });
+    expect(verdict).toMatchObject({ kind: 'launched', runner: warmId });
+  });
+
   test('that comes late waits no longer than its window', async () => {
     const world = aWorld();
     world.clock.turn(60 * minute);
@@ -877,7 +950,7 @@ describe('a warm runner', () => {
 
   test('whose claim has expired gets no task: it could not use it', async () => {
     const world = aWorld();
-    const { ports } = recordCalls(world.ports, { crashAt: 5 });
+    const { ports } = recordCalls(world.ports, { crashAt: 6 });
     await launchRunner(warm(), false, ports).catch(() => undefined);
     expect(world.claims.issued).toEqual(['claim-1']);
     world.clock.turn(16 * minute);

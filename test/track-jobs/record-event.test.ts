@@ -286,7 +286,7 @@ describe('a job that is cancelled before it begins', () => {
   });
 
   test('with its launch cut off has no claim left, and no further task', async () => {
-    for (const crashAt of [6, 7]) {
+    for (const crashAt of [7, 8]) {
       const world = fakeWorld();
       const { ports } = recordCalls(world.ports, { crashAt });
       await launchRunner(queuedMessage(job), false, ports).catch(() => undefined);
@@ -294,7 +294,7 @@ describe('a job that is cancelled before it begins', () => {
       expect(world.ledger.runner(runnerId)).toMatchObject({ revoked: true });
       expect(await launchRunner(queuedMessage(job), true, world.ports)).toMatchObject({ kind: 'drop' });
       expect(world.claims.open.size).toBe(0);
-      expect(world.tasks.all()).toHaveLength(crashAt === 7 ? 1 : 0);
+      expect(world.tasks.all()).toHaveLength(crashAt === 8 ? 1 : 0);
     }
   });
 });

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { signerOf, type OnCall } from './aws-call.ts';
 
 /** One call of an AWS JSON 1.0 or 1.1 service, as the SDK sent it. */
 export type Call = {
@@ -42,6 +43,8 @@ export type JsonServiceOptions = {
   readonly namespace?: string;
   readonly contentType: 'application/x-amz-json-1.0' | 'application/x-amz-json-1.1';
   readonly perform: (call: Call) => Promise<unknown>;
+  /** Hears of every signed call, refused ones included. */
+  readonly onCall?: OnCall | undefined;
   /** Answers requests that are no calls (metadata, credentials); false: not mine. */
   readonly serveOther?: (request: IncomingMessage, response: ServerResponse) => boolean;
 };
@@ -134,6 +137,8 @@ export class JsonService {
       ),
       body,
     };
+    const signer = this.#options.onCall && signerOf(call.headers['authorization'] ?? '');
+    if (signer !== undefined) this.#options.onCall?.({ ...signer, operation, input: call.input });
     await this.beforeCall?.(call);
     const failure = this.#failures.get(operation)?.shift();
     if (failure !== undefined && failure.after !== true) throw errorOf(failure);
@@ -144,6 +149,8 @@ export class JsonService {
 
   #send(response: ServerResponse, status: number, answer: unknown): void {
     const text = Buffer.from(JSON.stringify(answer ?? {}));
+    // It would be that of real time: where a test has turned the clock, the SDK takes every error for one of its own clock, and tries again.
+    response.sendDate = false;
     response.writeHead(status, {
       'content-type': this.#options.contentType,
       'content-length': text.length,

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
+import type { OnCall } from './aws-call.ts';
 import { AwsError, canonicalJson, JsonService, sha256, type Call, type Failure } from './aws-json.ts';
 import { invalid, parseRunTask, type RunTaskRequest } from './ecs-requests.ts';
 import { EmulatedTask, type StopCode, type TaskDefinition } from './emulated-task.ts';
@@ -27,6 +28,7 @@ export type EcsOptions = {
   readonly taskDefinitions?: readonly TaskDefinition[];
   /** Lays an image's files into a task's scratch directory. What it answers is the image's own environment. */
   readonly prepareTask?: PrepareTask;
+  readonly onCall?: OnCall | undefined;
 };
 type PrepareTask = (
   scratch: string,
@@ -130,6 +132,7 @@ export class Ecs {
     ecs.#service = await JsonService.start({
       contentType: 'application/x-amz-json-1.1',
       perform: async (call) => Promise.resolve(ecs.#perform(call)),
+      onCall: options.onCall,
       serveOther: (request, response) => ecs.#serveTask(request, response),
     });
     return ecs;

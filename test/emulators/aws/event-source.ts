@@ -14,6 +14,8 @@ export type EventSourceOptions = {
   /** @default true */
   readonly reportBatchItemFailures?: boolean;
   readonly region?: string;
+  /** Signs what the poller asks the queue: in AWS it polls as the function's role. @default 'test' */
+  readonly accessKeyId?: string;
 };
 
 /** What became of a batch: told to whoever listens, a test or the terminal. */
@@ -39,7 +41,7 @@ export class EventSource {
     this.#client = new SQSClient({
       endpoint: options.queues.url,
       region: options.region,
-      credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+      credentials: { accessKeyId: options.accessKeyId, secretAccessKey: 'test' },
       maxAttempts: 1,
     });
     this.#polling = this.#poll();
@@ -51,6 +53,7 @@ export class EventSource {
       maximumConcurrency: 10,
       reportBatchItemFailures: true,
       region: 'us-east-1',
+      accessKeyId: 'test',
       ...options,
     });
   }

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import type { OnCall } from './aws-call.ts';
 import { AwsError, JsonService, type Call, type Failure } from './aws-json.ts';
 
 type Parameter = {
@@ -8,7 +9,12 @@ type Parameter = {
   readonly version: number;
   readonly modifiedAt: number;
 };
-export type ParametersOptions = { readonly clock: Clock; readonly account?: string; readonly region?: string };
+export type ParametersOptions = {
+  readonly clock: Clock;
+  readonly account?: string;
+  readonly region?: string;
+  readonly onCall?: OnCall | undefined;
+};
 
 const types = ['String', 'StringList', 'SecureString'];
 
@@ -28,6 +34,7 @@ export class Parameters {
     clock,
     account = '111122223333',
     region = 'us-east-1',
+    onCall,
   }: ParametersOptions): Promise<Parameters> {
     const parameters = new Map<string, Parameter>();
     const arn = (name: string): string =>
@@ -35,6 +42,7 @@ export class Parameters {
     const service = await JsonService.start({
       contentType: 'application/x-amz-json-1.1',
       perform: async (call) => Promise.resolve(perform(call, { parameters, clock, arn })),
+      onCall,
     });
     return new Parameters(service, parameters, clock);
   }

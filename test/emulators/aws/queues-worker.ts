@@ -1,6 +1,7 @@
 // fauxqs in a thread of its own: `Date` there follows the clock, so that turning it makes messages visible again, and
 // a burst of queue traffic leaves the main thread alone. Not `startFauxqs`: that listens on every interface.
 import { parentPort, workerData } from 'node:worker_threads';
+import { signerOf, type AwsCall } from './aws-call.ts';
 import { turnDate } from './turned-date.ts';
 
 type FauxqsQueue = { purge(): void; cancelWaiters(): void };
@@ -15,8 +16,14 @@ export type QueuesRequest =
   | { kind: 'inspect' | 'wake' | 'purge'; id: number; name: string }
   | { kind: 'stop'; id: number };
 export type QueuesReply = { id: number; answer?: unknown; error?: string };
+/** An answer, or news of a call that somebody made over HTTP. */
+export type QueuesMessage = QueuesReply | { readonly call: AwsCall };
 
-const { offset, region } = workerData as { offset: BigInt64Array; region: string };
+const { offset, region, tellsOfCalls } = workerData as {
+  offset: BigInt64Array;
+  region: string;
+  tellsOfCalls: boolean;
+};
 turnDate(offset);
 
 const { buildApp } = await import('fauxqs');
@@ -33,6 +40,14 @@ const { S3Store } = (await import(new URL('s3/s3Store.js', import.meta.resolve('
 const store = new SqsStore();
 const stores = { sqsStore: store, snsStore: new SnsStore(), s3Store: new S3Store() };
 const app = buildApp({ logger: false, defaultRegion: region, stores } as unknown as Parameters<typeof buildApp>[0]);
+if (tellsOfCalls) {
+  app.addHook('preHandler', (request, _, done) => {
+    const signer = signerOf(request.headers.authorization ?? '');
+    const operation = String(request.headers['x-amz-target']).split('.').at(-1) ?? '';
+    if (signer !== undefined) say({ call: { ...signer, operation, input: request.body as AwsCall['input'] } });
+    done();
+  });
+}
 await app.listen({ port: 0, host: '127.0.0.1' });
 
 async function answer(request: QueuesRequest): Promise<unknown> {
@@ -51,9 +66,9 @@ async function answer(request: QueuesRequest): Promise<unknown> {
   }
 }
 
-function say(reply: QueuesReply): void {
+function say(message: QueuesMessage): void {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- worker_threads, not a window
-  parentPort?.postMessage(reply);
+  parentPort?.postMessage(message);
 }
 
 async function serve(request: QueuesRequest): Promise<void> {

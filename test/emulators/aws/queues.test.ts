@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { DeleteMessageCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { until } from '../../until.ts';
 import { TurnableClock } from '../clock.ts';
 import { Queues, type Queue } from './queues.ts';
 
@@ -69,9 +70,14 @@ describe('a queue', () => {
 
   test('answers a long poll at once when it is woken', async () => {
     const queue = await queues.createQueue('woken');
-    const waiting = receive(queue, 20);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    await queues.wake(queue);
+    let answer: unknown;
+    const waiting = receive(queue, 20).then((messages) => (answer = messages));
+    // The poll may still be on its way to the queue when it is woken the first time.
+    const answered = async () => {
+      await queues.wake(queue);
+      return answer !== undefined;
+    };
+    await until(answered, 'the poll is answered', 15_000);
     expect(await waiting).toEqual([]);
   });
 });

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { TurnableClock } from '../clock.ts';
-import type { QueuesReply, QueuesRequest } from './queues-worker.ts';
+import type { OnCall } from './aws-call.ts';
+import type { QueuesMessage, QueuesReply, QueuesRequest } from './queues-worker.ts';
 
 export type QueueOptions = {
   /** @default 30 */
@@ -34,20 +35,35 @@ export class Queues {
   readonly #waiting = new Map<number, (reply: QueuesReply) => void>();
   #lastId = 0;
 
-  private constructor(worker: Worker, port: number, region: string) {
+  private constructor(
+    worker: Worker,
+    { port, region, onCall }: { port: number; region: string; onCall: OnCall | undefined },
+  ) {
     this.#worker = worker;
     this.#region = region;
     this.url = `http://127.0.0.1:${port}`;
-    worker.on('message', (reply: QueuesReply) => {
-      this.#waiting.get(reply.id)?.(reply);
-      this.#waiting.delete(reply.id);
+    worker.on('message', (message: QueuesMessage) => {
+      if ('call' in message) {
+        onCall?.(message.call);
+        return;
+      }
+      this.#waiting.get(message.id)?.(message);
+      this.#waiting.delete(message.id);
     });
     worker.unref();
   }
 
-  static async start({ clock, region = 'us-east-1' }: { clock: TurnableClock; region?: string }): Promise<Queues> {
+  static async start({
+    clock,
+    region = 'us-east-1',
+    onCall,
+  }: {
+    clock: TurnableClock;
+    region?: string;
+    onCall?: OnCall | undefined;
+  }): Promise<Queues> {
     const worker = new Worker(new URL('queues-worker.ts', import.meta.url), {
-      workerData: { offset: clock.offset, region },
+      workerData: { offset: clock.offset, region, tellsOfCalls: onCall !== undefined },
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
     const port = await new Promise<number>((resolve, reject) => {
@@ -56,7 +72,7 @@ export class Queues {
       });
       worker.once('error', reject);
     });
-    return new Queues(worker, port, region);
+    return new Queues(worker, { port, region, onCall });
   }
 
   async createQueue(name: string, options: QueueOptions = {}): Promise<Queue> {

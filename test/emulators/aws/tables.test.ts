@@ -244,7 +244,7 @@ describe('a transaction', () => {
   });
 
   test('conflicts with one that is under way, where a test wants that', async () => {
-    tables.conflictMs = 10_000;
+    tables.conflictMs = 600_000;
     await takeLease('1');
     const failure = await takeLease('2').catch((error: unknown) => error);
     await expect(put({ id: 'profile#small' })).rejects.toMatchObject({ name: 'TransactionConflictException' });

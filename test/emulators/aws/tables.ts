@@ -1,6 +1,7 @@
 import type { CreateTableCommandInput } from '@aws-sdk/client-dynamodb';
 import { claimKeyPrefix } from '../../../functions/contracts/claim.ts';
 import type { Clock } from '../clock.ts';
+import type { OnCall } from './aws-call.ts';
 import { AwsError, canonicalJson, JsonService, sha256, type Call, type Failure } from './aws-json.ts';
 import { DynaliteStore, type AttributeValue, type Item, type Parsed } from './dynalite-store.ts';
 import { signingKeyOf, verifySignature, type TaskCredentials } from './task-role.ts';
@@ -11,6 +12,7 @@ export type TablesOptions = {
   readonly taskRole?: { readonly deleteFrom: string; readonly keysBeginning?: string };
   readonly account?: string;
   readonly region?: string;
+  readonly onCall?: OnCall | undefined;
 };
 
 /** What a table is made of, as CreateTable takes it; on demand unless it says otherwise. */
@@ -52,6 +54,7 @@ export class Tables {
       namespace: 'com.amazonaws.dynamodb.v20120810#',
       contentType: 'application/x-amz-json-1.0',
       perform: async (call) => tables.#perform(call),
+      onCall: options.onCall,
     });
     return tables;
   }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { ECSClient, RunTaskCommand } from '@aws-sdk/client-ecs';
+import { until } from '../../until.ts';
 import { TurnableClock } from '../clock.ts';
 import { Ecs } from './ecs.ts';
 import { Tables } from './tables.ts';
@@ -103,10 +104,7 @@ describe('a process that dies without a word', () => {
     });
     const [pid = '', scratch = ''] = output.join('').trim().split(' ');
     expect(Number(pid)).toBeGreaterThan(0);
-    for (let tries = 0; tries < 100 && (existsSync(`/proc/${pid}`) || existsSync(scratch)); tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-    expect([existsSync(`/proc/${pid}`), existsSync(scratch)]).toEqual([false, false]);
+    await until(() => !existsSync(`/proc/${pid}`) && !existsSync(scratch), 'neither process nor directory is left');
   });
 });
 

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { connect, startAcme, until } from './start-acme.ts';
+import { until } from '../../until.ts';
+import { connect, startAcme } from './start-acme.ts';
 
 let acme: Awaited<ReturnType<typeof startAcme>>;
 
@@ -86,9 +87,10 @@ describe('a delivery', () => {
     queue();
     await github.deliveriesSettled();
     receiver.status = 0;
-    github.behave({ deliveryTimeoutMs: 50 });
+    github.behave({ deliveryTimeoutMs: 1000 });
     queue();
     await github.deliveriesSettled();
+    github.behave({ deliveryTimeoutMs: 30_000 });
     github.setWebhook({ url: 'http://127.0.0.1:1/' });
     queue();
     await github.deliveriesSettled();

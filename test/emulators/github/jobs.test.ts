@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { connect, HandRunner, startAcme, until } from './start-acme.ts';
+import { until } from '../../until.ts';
+import { connect, HandRunner, startAcme, type ServiceAnswer } from './start-acme.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -19,6 +20,15 @@ async function startRunner(form: Readonly<Record<string, string>> = {}, scope = 
   const runner = await HandRunner.register(acme.github, scope, form);
   expect((await runner.open()).status).toBe(200);
   return runner;
+}
+
+/** Polls, and goes on once the emulator has the poll. */
+async function startPoll(runner: HandRunner): Promise<{ readonly answered: Promise<ServiceAnswer> }> {
+  let polls = 0;
+  acme.github.behave({ failRequests: ({ path }) => void (path === 'message' && (polls += 1)) });
+  const answered = runner.poll();
+  await until(() => polls === 1);
+  return { answered };
 }
 
 describe('a job', () => {
@@ -46,11 +56,9 @@ describe('a job', () => {
   });
 
   test('reaches a runner that already polls', async () => {
-    const runner = await startRunner();
-    const poll = runner.poll();
-    await until(() => acme.github.runners[0]?.online === true);
+    const { answered } = await startPoll(await startRunner());
     const job = queue();
-    expect((await poll).lines['job-id']).toBe(job.id);
+    expect((await answered).lines['job-id']).toBe(job.id);
   });
 
   test('is given to any runner with all its labels, whatever their case, the oldest job first', async () => {
@@ -120,10 +128,9 @@ describe('a job', () => {
     expect((await runner.acquire()).status).toBe(404);
     expect(github.runners).toEqual([]);
     queue();
-    const poll = runner.poll();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    const { answered } = await startPoll(runner);
     clock.advance(50_000);
-    expect((await poll).status).toBe(204);
+    expect((await answered).status).toBe(204);
   });
 
   test('cancelled while it runs is told to its runner', async () => {
@@ -206,11 +213,10 @@ describe('a runner', () => {
   test('that is deleted is told by its poll, and is refused after', async () => {
     const { github, installations } = acme;
     const runner = await startRunner();
-    const poll = runner.poll();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    const { answered } = await startPoll(runner);
     const octokit = connect(github, installations.acme);
     await octokit.actions.deleteSelfHostedRunnerFromOrg({ org: 'acme', runner_id: Number(github.runners[0]?.id) });
-    expect((await poll).status).toBe(404);
+    expect((await answered).status).toBe(404);
     expect((await runner.open()).status).toBe(401);
   });
 
@@ -249,11 +255,9 @@ describe('a runner', () => {
   });
 
   test('is polled for in silence until the time is over', async () => {
-    const runner = await startRunner();
-    const poll = runner.poll();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    const { answered } = await startPoll(await startRunner());
     acme.clock.advance(50_000);
-    expect((await poll).status).toBe(204);
+    expect((await answered).status).toBe(204);
   });
 });
 
@@ -311,4 +315,4 @@ test('a thousand jobs and three hundred polls are no burden', async () => {
   expect(github.jobs.filter(({ status }) => status === 'completed')).toHaveLength(300);
   await github.deliveriesSettled();
   expect(acme.receiver.posted).toHaveLength(1600);
-}, 20_000);
+});

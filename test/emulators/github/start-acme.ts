@@ -161,11 +161,3 @@ async function say(url: string, init: RequestInit): Promise<ServiceAnswer> {
   const pairs = lines.map((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)] as const);
   return { status: response.status, lines: Object.fromEntries(pairs) };
 }
-
-/** Lets requests under way reach the emulator. */
-export async function until(holds: () => boolean): Promise<void> {
-  for (let tries = 0; !holds(); tries += 1) {
-    if (tries > 200) throw new Error('it must come true within a second');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

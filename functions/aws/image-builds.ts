@@ -1,0 +1,36 @@
+import { AccountLimitExceededException, CodeBuildClient, StartBuildCommand } from '@aws-sdk/client-codebuild';
+import type { Arch } from '../contracts/runner-image.ts';
+import { clientOptions } from './requests.ts';
+
+export type ImageBuilds = {
+  /** `busy`: a build of this image runs, or AWS lets the account run no more of them now. */
+  readonly startBuild: (arch: Arch, variables: Readonly<Record<string, string>>) => Promise<'started' | 'busy'>;
+};
+
+/** @param projects the CodeBuild project of each architecture */
+export function imageBuilds(
+  projects: Readonly<Partial<Record<Arch, string>>>,
+  client: CodeBuildClient = new CodeBuildClient(clientOptions),
+): ImageBuilds {
+  return {
+    startBuild: async (arch, variables) => {
+      try {
+        await client.send(
+          new StartBuildCommand({
+            projectName: projects[arch],
+            environmentVariablesOverride: Object.entries(variables).map(([name, value]) => ({
+              name,
+              value,
+              type: 'PLAINTEXT',
+            })),
+          }),
+        );
+        return 'started';
+      } catch (error) {
+        // A project builds one at a time; AWS has no other error for it.
+        if (error instanceof AccountLimitExceededException) return 'busy';
+        throw error;
+      }
+    },
+  };
+}

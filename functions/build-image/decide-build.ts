@@ -1,0 +1,40 @@
+import type { RunnerRelease } from '../contracts/claim.ts';
+import type { RunnerImage } from '../contracts/runner-image.ts';
+
+export type BuildView = {
+  readonly image: RunnerImage | undefined;
+  /** The runner that GitHub wants now; undefined when nobody could say. */
+  readonly release: RunnerRelease | undefined;
+  /** Hash of the files that an image is built from now. */
+  readonly source: string;
+  readonly now: number;
+};
+
+export type BuildDecision =
+  | { readonly kind: 'build'; readonly release: RunnerRelease; readonly reason: string }
+  | { readonly kind: 'keep'; readonly reason: string }
+  /** A build is due, and cannot be told which runner to take. */
+  | { readonly kind: 'stuck'; readonly reason: string };
+
+/** The base image gets its security fixes by being pulled anew. */
+const mostHours = 24;
+
+/** An image is built when there is none, when its files or the runner changed, and every day. */
+export function decideBuild({ image, release, source, now }: BuildView): BuildDecision {
+  const reason = whyBuild({ image, release, source, now });
+  if (reason === undefined) return { kind: 'keep', reason: `the image is good: runner ${image?.version}` };
+  if (release === undefined) {
+    return { kind: 'stuck', reason: `${reason}, but GitHub does not say which runner to build with` };
+  }
+  return { kind: 'build', release, reason };
+}
+
+function whyBuild({ image, release, source, now }: BuildView): string | undefined {
+  if (image === undefined) return 'there is no image yet';
+  if (image.source !== source) return 'the files it is built from changed';
+  if (release !== undefined && image.version !== release.version) {
+    return `runner ${image.version ?? 'of unknown version'} is no longer the one GitHub wants: ${release.version}`;
+  }
+  const hours = Math.floor((now - image.pushedAt) / 3_600_000);
+  return hours >= mostHours ? `it is ${hours} hours old` : undefined;
+}

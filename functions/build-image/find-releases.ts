@@ -1,0 +1,24 @@
+import type { RunnerRelease } from '../contracts/claim.ts';
+
+type Releases = Readonly<Record<string, RunnerRelease>>;
+
+export type ReleasePorts = {
+  /** Whose runners these are: orgs, personal accounts. */
+  readonly owners: readonly string[];
+  /** @throws when the App is not set up yet, not installed, or the owner is no org */
+  readonly listReleases: (scope: string) => Promise<Releases>;
+  readonly findPublicReleases: () => Promise<Releases>;
+};
+
+/**
+ * The runner that GitHub wants where these runners work, which on a GitHub Enterprise Server is an older one; of the owners the
+ * first that says so. Before the App is there, the newest public one.
+ */
+export async function findReleases({ owners, listReleases, findPublicReleases }: ReleasePorts): Promise<Releases> {
+  for (const owner of owners) {
+    // Why it does not say so is for the rooms that need the App to tell.
+    const releases = await listReleases(owner).catch((): Releases => ({}));
+    if (Object.keys(releases).length > 0) return releases;
+  }
+  return findPublicReleases();
+}

@@ -1,0 +1,52 @@
+import { answerDeployment, isDeployment } from '../aws/deployments.ts';
+import { imageBuilds } from '../aws/image-builds.ts';
+import { runnerImages } from '../aws/runner-images.ts';
+import { secretReader } from '../aws/secrets.ts';
+import { telemetry } from '../aws/telemetry.ts';
+import type { Arch } from '../contracts/runner-image.ts';
+import { decodeSettings } from '../contracts/settings.ts';
+import { appClient } from '../github/app-client.ts';
+import { findPublicReleases } from '../github/public-releases.ts';
+import { githubRunners } from '../github/runners.ts';
+import { buildImages, type ImagePorts } from './build-images.ts';
+import { findReleases } from './find-releases.ts';
+
+const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);
+const { images, github, parameters } = settings;
+if (images === undefined) throw new Error('build-image must have images to build, and every profile brings its own');
+const { log, measure, flush } = telemetry('build-image', settings.fleet);
+const app = appClient({ apiUrl: github.apiUrl, parameters, secrets: secretReader() });
+const ports: ImagePorts = {
+  ...runnerImages(images.repository),
+  ...imageBuilds(images.projects),
+  now: Date.now,
+  architectures: Object.keys(images.projects) as Arch[],
+  source: images.source,
+  findReleases: async () =>
+    findReleases({ owners: github.owners, listReleases: githubRunners(app).listReleases, findPublicReleases }),
+};
+
+/** Comes every hour, and with each deployment that changed what images are built from. */
+export async function handler(event: unknown): Promise<void> {
+  const deployment = isDeployment(event) ? event : undefined;
+  try {
+    const problems = deployment?.RequestType === 'Delete' ? [] : await pass();
+    if (deployment === undefined && problems.length > 0) throw new Error(problems.join('; '));
+  } finally {
+    flush();
+    // No deployment fails for an image that the next hour may build: what there is stays in use.
+    if (deployment !== undefined) await answerDeployment(deployment);
+  }
+}
+
+async function pass(): Promise<readonly string[]> {
+  const { verdicts, failures } = await buildImages(ports);
+  for (const verdict of verdicts) log(verdict.kind === 'stuck' ? 'warn' : 'info', `image: ${verdict.kind}`, verdict);
+  for (const failure of failures) log('error', 'image: failed', { reason: failure });
+  const ages = verdicts.flatMap(({ ageHours }) => ageHours ?? []);
+  if (ages.length > 0) measure('ImageAgeHours', Math.max(...ages));
+  return [
+    ...failures,
+    ...verdicts.filter(({ kind }) => kind === 'stuck').map(({ arch, reason }) => `${arch}: ${reason}`),
+  ];
+}

@@ -1,0 +1,57 @@
+import type { RunnerTask } from '../contracts/task-order.ts';
+
+export type EndPorts = {
+  readonly now: () => number;
+  readonly pause: (ms: number) => Promise<void>;
+  /** Every task of this fleet that is meant to run. */
+  readonly listTasks: () => Promise<readonly RunnerTask[]>;
+  /** What ECS knows of these tasks; nothing of one it has forgotten. */
+  readonly lookAtTasks: (taskArns: readonly string[]) => Promise<readonly RunnerTask[]>;
+  readonly stopTask: (taskArn: string, reason: string) => Promise<void>;
+};
+
+export type EndVerdict = {
+  readonly stopped: number;
+  /** Why tasks are left when the time is over. */
+  readonly problem?: string;
+};
+
+const reason = 'the fleet is being deleted';
+const lookAgainAfterMs = 5000;
+
+/**
+ * Stops every task and waits until it is gone: no subnet, security group or cluster can be deleted under a task. By now nothing
+ * starts tasks any more. A job that runs gets the two minutes that any interrupted task gets.
+ *
+ * @param until milliseconds since the epoch
+ */
+export async function endFleet(until: number, ports: EndPorts): Promise<EndVerdict> {
+  const ending = new Set<string>();
+  let stopped = 0;
+  for (;;) {
+    const running = await ports.listTasks();
+    const failures: string[] = [];
+    for (const { taskArn } of running) {
+      try {
+        await ports.stopTask(taskArn, reason);
+        ending.add(taskArn);
+      } catch (error) {
+        failures.push(error instanceof Error ? error.message : String(error));
+      }
+    }
+    const seen = ending.size === 0 ? [] : await ports.lookAtTasks([...ending]);
+    const alive = new Set(seen.filter((task) => task.stopped === undefined).map(({ taskArn }) => taskArn));
+    for (const taskArn of ending) {
+      if (alive.has(taskArn)) continue;
+      ending.delete(taskArn);
+      stopped += 1;
+    }
+    // Lists come late, so only an empty one after the last task is gone is believed.
+    if (running.length === 0 && ending.size === 0) return { stopped };
+    if (ports.now() + lookAgainAfterMs > until) {
+      const why = failures[0] === undefined ? 'they take long to stop' : `the last failure: ${failures[0]}`;
+      return { stopped, problem: `tasks are left (${why}); delete the stack again` };
+    }
+    await ports.pause(lookAgainAfterMs);
+  }
+}

@@ -1,0 +1,32 @@
+import { CustomResource, Duration } from 'aws-cdk-lib/core';
+import { Construct } from 'constructs';
+import { allowLookingAtTasks, allowStoppingTasks } from './permissions.ts';
+import { RoomFunction } from './room-function.ts';
+import type { Surroundings } from './room-function.ts';
+
+/**
+ * Stops the tasks when the stack is deleted. Whatever could start or serve one must depend on this construct, so that it is
+ * deleted before; whatever a task lives in this construct must depend on, so that it is deleted after.
+ */
+export class EndFleet extends Construct {
+  readonly function: RoomFunction;
+
+  constructor(scope: Construct, id: string, surroundings: Surroundings) {
+    super(scope, id);
+    this.function = new RoomFunction(this, 'Function', {
+      ...surroundings,
+      room: 'end-fleet',
+      description: 'Stops the tasks when the stack is deleted',
+      // A task has two minutes to end; the rest is for stopping very many.
+      timeout: Duration.minutes(10),
+    });
+    allowLookingAtTasks(this.function, surroundings);
+    allowStoppingTasks(this.function, surroundings);
+
+    new CustomResource(this, 'Tasks', {
+      serviceToken: this.function.functionArn,
+      serviceTimeout: Duration.minutes(11),
+      resourceType: 'Custom::RunnerTasks',
+    });
+  }
+}

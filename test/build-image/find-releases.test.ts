@@ -1,0 +1,59 @@
+import { describe, expect, test } from '@jest/globals';
+import { findReleases, type ReleasePorts } from '../../functions/build-image/find-releases.ts';
+import { MissingSecretError } from '../../functions/contracts/errors.ts';
+import { aGitHubError, aRelease } from '../fakes/github.ts';
+
+const releasesOf = (version: string) => ({ x64: { ...aRelease('x64'), version } });
+const publicOnes = releasesOf('2.337.0');
+
+/** What the owners answer, in turn, and who was asked. */
+function find(answers: Readonly<Record<string, ReturnType<typeof releasesOf> | object | Error>>) {
+  const asked: string[] = [];
+  const ports: ReleasePorts = {
+    owners: Object.keys(answers),
+    listReleases: async (scope) => {
+      asked.push(scope);
+      const answer = answers[scope];
+      if (answer instanceof Error) throw answer;
+      return answer as ReturnType<typeof releasesOf>;
+    },
+    findPublicReleases: async () => {
+      asked.push('the public');
+      return publicOnes;
+    },
+  };
+  return { asked, found: findReleases(ports) };
+}
+
+describe('the runner to build with', () => {
+  test('is the one that GitHub wants where the runners work, and nobody else is asked', async () => {
+    const { found, asked } = find({ acme: releasesOf('2.330.0'), globex: releasesOf('2.331.0') });
+    expect(await found).toEqual(releasesOf('2.330.0'));
+    expect(asked).toEqual(['acme']);
+  });
+
+  test.each([
+    ['is a personal account, which has no such list', aGitHubError('refused', { status: 404 })],
+    ['has not installed the App', aGitHubError('not-installed')],
+    ['has no release for Linux', {}],
+  ])('is that of the next owner when the first %s', async (_, answer) => {
+    const { found, asked } = find({ octo: answer, acme: releasesOf('2.330.0') });
+    expect(await found).toEqual(releasesOf('2.330.0'));
+    expect(asked).toEqual(['octo', 'acme']);
+  });
+
+  test('is the newest public one before the App is there', async () => {
+    const { found, asked } = find({ acme: new MissingSecretError('there is no App key'), globex: {} });
+    expect(await found).toEqual(publicOnes);
+    expect(asked).toEqual(['acme', 'globex', 'the public']);
+  });
+
+  test('is not known when the public one cannot be asked for either', async () => {
+    const ports: ReleasePorts = {
+      owners: ['acme'],
+      listReleases: async () => Promise.reject(aGitHubError('not-installed')),
+      findPublicReleases: async () => Promise.reject(aGitHubError('unavailable')),
+    };
+    await expect(findReleases(ports)).rejects.toThrow('unavailable');
+  });
+});
