@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
 
 /** CloudFormation waits for a function while it deploys, updates or deletes the stack. */
@@ -17,7 +17,11 @@ const tries = 3;
  * @param problem why the deployment must fail; nothing when it may go on
  * @throws Error when CloudFormation could not be told: it then waits until its own time is over
  */
-export async function answerDeployment(event: Deployment, problem?: string): Promise<void> {
+export async function answerDeployment(
+  event: Deployment,
+  problem?: string,
+  pause: (ms: number) => Promise<unknown> = sleep,
+): Promise<void> {
   const body = JSON.stringify({
     Status: problem === undefined ? 'SUCCESS' : 'FAILED',
     Reason: problem?.slice(0, 1000) ?? 'done',

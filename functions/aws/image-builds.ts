@@ -27,8 +27,9 @@ export function imageBuilds(
         );
         return 'started';
       } catch (error) {
-        // A project builds one at a time; AWS has no other error for it.
-        if (error instanceof AccountLimitExceededException) return 'busy';
+        // A project builds one at a time; AWS has no other error for it, nor for an account that may run none at all:
+        // https://github.com/aws-ia/terraform-aws-control_tower_account_factory/issues/179
+        if (error instanceof AccountLimitExceededException && !/more than 0 /.test(error.message)) return 'busy';
         throw error;
       }
     },

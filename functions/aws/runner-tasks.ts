@@ -25,6 +25,8 @@ export type RunnerTasks = {
   }) => Promise<readonly RunnerTask[]>;
   /** Every task of this fleet that is not stopped. */
   readonly listTasks: () => Promise<readonly RunnerTask[]>;
+  /** Every task of this fleet that was told to stop, or has ended, and is not gone yet. */
+  readonly listEnding: () => Promise<readonly RunnerTask[]>;
   /** What ECS knows of these tasks; nothing of one it has forgotten. */
   readonly lookAtTasks: (taskArns: readonly string[]) => Promise<readonly RunnerTask[]>;
 };
@@ -47,6 +49,10 @@ export function runnerTasks(
       found.push(...tasks.flatMap((task) => runnerTaskOf(task)));
     }
     return found;
+  }
+
+  function ours(tasks: readonly RunnerTask[]): RunnerTask[] {
+    return tasks.filter(({ runnerId }) => runnerId.startsWith(`${settings.prefix}-`));
   }
 
   async function list(filter: { startedBy?: string; desiredStatus?: 'RUNNING' | 'STOPPED' }): Promise<string[]> {
@@ -115,9 +121,10 @@ export function runnerTasks(
       const stopped = await describe(await list({ desiredStatus: 'STOPPED' }));
       return stopped.filter((task) => task.runnerId === runnerId);
     },
-    listTasks: async () => {
-      const tasks = await describe(await list({ desiredStatus: 'RUNNING' }));
-      return tasks.filter(({ runnerId }) => runnerId.startsWith(`${settings.prefix}-`));
+    listTasks: async () => ours(await describe(await list({ desiredStatus: 'RUNNING' }))),
+    listEnding: async () => {
+      const tasks = ours(await describe(await list({ desiredStatus: 'STOPPED' })));
+      return tasks.filter(({ stopped }) => stopped === undefined);
     },
     lookAtTasks: describe,
   };

@@ -22,7 +22,8 @@ const mostHours = 24;
 /** An image is built when there is none, when its files or the runner changed, and every day. */
 export function decideBuild({ image, release, source, now }: BuildView): BuildDecision {
   const reason = whyBuild({ image, release, source, now });
-  if (reason === undefined) return { kind: 'keep', reason: `the image is good: runner ${image?.version}` };
+  if (reason === undefined)
+    return { kind: 'keep', reason: `the image is good: runner ${image?.version ?? 'of unknown version'}` };
   if (release === undefined) {
     return { kind: 'stuck', reason: `${reason}, but GitHub does not say which runner to build with` };
   }

@@ -1,4 +1,5 @@
 import type { RunnerRelease } from '../contracts/claim.ts';
+import { GitHubError, MissingSecretError } from '../contracts/errors.ts';
 
 type Releases = Readonly<Record<string, RunnerRelease>>;
 
@@ -16,9 +17,18 @@ export type ReleasePorts = {
  */
 export async function findReleases({ owners, listReleases, findPublicReleases }: ReleasePorts): Promise<Releases> {
   for (const owner of owners) {
-    // Why it does not say so is for the rooms that need the App to tell.
-    const releases = await listReleases(owner).catch((): Releases => ({}));
+    const releases = await listReleases(owner).catch(nothingIfLasting);
     if (Object.keys(releases).length > 0) return releases;
   }
   return findPublicReleases();
+}
+
+/**
+ * Why an owner does not say so is for the rooms that need the App to tell. But what passes by itself must not change which runner is
+ * the right one: images would be built back and forth.
+ */
+function nothingIfLasting(error: unknown): Releases {
+  if (error instanceof MissingSecretError) return {};
+  if (error instanceof GitHubError && !['unavailable', 'rate-limited'].includes(error.kind)) return {};
+  throw error;
 }

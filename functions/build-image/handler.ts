@@ -1,3 +1,5 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Context } from 'aws-lambda';
 import { answerDeployment, isDeployment } from '../aws/deployments.ts';
 import { imageBuilds } from '../aws/image-builds.ts';
 import { runnerImages } from '../aws/runner-images.ts';
@@ -26,16 +28,30 @@ const ports: ImagePorts = {
     findReleases({ owners: github.owners, listReleases: githubRunners(app).listReleases, findPublicReleases }),
 };
 
+/** What is left of the function's time for the answer: three tries of five seconds, with their pauses. */
+const marginMs = 17_000;
+
 /** Comes every hour, and with each deployment that changed what images are built from. */
-export async function handler(event: unknown): Promise<void> {
+export async function handler(event: unknown, context: Context): Promise<void> {
   const deployment = isDeployment(event) ? event : undefined;
   try {
-    const problems = deployment?.RequestType === 'Delete' ? [] : await pass();
+    const problems = deployment?.RequestType === 'Delete' ? [] : await passInTime(context);
     if (deployment === undefined && problems.length > 0) throw new Error(problems.join('; '));
   } finally {
     flush();
     // No deployment fails for an image that the next hour may build: what there is stays in use.
     if (deployment !== undefined) await answerDeployment(deployment);
+  }
+}
+
+/** AWS or GitHub may hang, each call for seconds: whatever they do, who waits is told. */
+async function passInTime(context: Context): Promise<readonly string[]> {
+  const over = new AbortController();
+  const late = pause(context.getRemainingTimeInMillis() - marginMs, ['AWS or GitHub took too long'], over);
+  try {
+    return await Promise.race([pass(), late]);
+  } finally {
+    over.abort();
   }
 }
 

@@ -17,10 +17,10 @@ export function imageTag(arch: Arch): string {
   return arch;
 }
 
-/** An image says what it is by the tags it has beside the one that tasks name; `buildImage` in runner-image/ puts them there. */
+/** An image says what it is by the tags it has beside the one that tasks name; runner-image/build-image.sh puts them there. */
 export function describeImage(arch: Arch, tags: readonly string[], pushedAt: number): RunnerImage {
   const sourcePrefix = `${arch}-source-`;
-  const version = tags.map((tag) => /^-(\d+\.\d+\.\d+)$/.exec(tag.slice(arch.length))?.[1]);
+  const version = tags.map((tag) => new RegExp(`^${arch}-(\\d+\\.\\d+\\.\\d+)$`).exec(tag)?.[1]);
   const source = tags.find((tag) => tag.startsWith(sourcePrefix));
   return {
     pushedAt,

@@ -5,6 +5,8 @@ export type EndPorts = {
   readonly pause: (ms: number) => Promise<void>;
   /** Every task of this fleet that is meant to run. */
   readonly listTasks: () => Promise<readonly RunnerTask[]>;
+  /** Every task of this fleet that is on its way down already. */
+  readonly listEnding: () => Promise<readonly RunnerTask[]>;
   /** What ECS knows of these tasks; nothing of one it has forgotten. */
   readonly lookAtTasks: (taskArns: readonly string[]) => Promise<readonly RunnerTask[]>;
   readonly stopTask: (taskArn: string, reason: string) => Promise<void>;
@@ -26,12 +28,14 @@ const lookAgainAfterMs = 5000;
  * @param until milliseconds since the epoch
  */
 export async function endFleet(until: number, ports: EndPorts): Promise<EndVerdict> {
-  const ending = new Set<string>();
+  const ending = new Set((await ports.listEnding()).map(({ taskArn }) => taskArn));
   let stopped = 0;
+  let wasEmpty = false;
   for (;;) {
     const running = await ports.listTasks();
     const failures: string[] = [];
     for (const { taskArn } of running) {
+      if (ports.now() > until) break;
       try {
         await ports.stopTask(taskArn, reason);
         ending.add(taskArn);
@@ -46,9 +50,12 @@ export async function endFleet(until: number, ports: EndPorts): Promise<EndVerdi
       ending.delete(taskArn);
       stopped += 1;
     }
-    // Lists come late, so only an empty one after the last task is gone is believed.
-    if (running.length === 0 && ending.size === 0) return { stopped };
-    if (ports.now() + lookAgainAfterMs > until) {
+    // Lists come late, so an empty one is believed when the next one is empty too.
+    const isEmpty = running.length === 0 && ending.size === 0;
+    const isOver = ports.now() + lookAgainAfterMs > until;
+    if (isEmpty && (wasEmpty || isOver)) return { stopped };
+    wasEmpty = isEmpty;
+    if (isOver) {
       const why = failures[0] === undefined ? 'they take long to stop' : `the last failure: ${failures[0]}`;
       return { stopped, problem: `tasks are left (${why}); delete the stack again` };
     }

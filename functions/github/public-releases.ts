@@ -1,5 +1,6 @@
 import { Octokit } from '@octokit/rest';
 import type { RunnerRelease } from '../contracts/claim.ts';
+import { translateError } from './translate-error.ts';
 
 /**
  * The newest public release of the runner, by architecture, as anybody may ask for it: what an image is built with before the App
@@ -13,6 +14,9 @@ export async function findPublicReleases(
     userAgent: 'fargate-github-runners',
     // Nothing but our own lines goes to the log.
     log: { debug: ignore, info: ignore, warn: ignore, error: ignore },
+  });
+  octokit.hook.error('request', (error, options) => {
+    throw translateError(error, octokit.request.endpoint(options), Date.now());
   });
   const { data } = await octokit.rest.repos.getLatestRelease({
     owner: 'actions',

@@ -1,7 +1,7 @@
 import type { Profile } from '../contracts/profile.ts';
 import type { Arch } from '../contracts/runner-image.ts';
 
-/** How soon a missing image is looked for again. */
+/** How soon is looked again for an image that was missing, or that nobody could tell of: ECR may take seconds to say nothing. */
 const lookAgainAfterMs = 20_000;
 
 /**
@@ -15,17 +15,19 @@ export function imageWatch(
   now: () => number,
 ): (profile: Pick<Profile, 'arch' | 'image'>) => Promise<boolean> {
   const seen = new Set<Arch>();
-  const missedAt = new Map<Arch, number>();
+  const looks = new Map<Arch, { readonly at: number; readonly goOn: boolean }>();
 
   return async ({ arch, image }) => {
     if (images === undefined || image !== undefined || seen.has(arch)) return true;
-    if (now() - (missedAt.get(arch) ?? -Infinity) < lookAgainAfterMs) return false;
+    const last = looks.get(arch);
+    if (last !== undefined && now() - last.at < lookAgainAfterMs) return last.goOn;
     const found = await images.findImage(arch).then(
       (one) => one !== undefined,
       () => undefined,
     );
     if (found === true) seen.add(arch);
-    if (found === false) missedAt.set(arch, now());
-    return found !== false;
+    const goOn = found !== false;
+    looks.set(arch, { at: now(), goOn });
+    return goOn;
   };
 }

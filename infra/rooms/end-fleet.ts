@@ -19,6 +19,8 @@ export class EndFleet extends Construct {
       description: 'Stops the tasks when the stack is deleted',
       // A task has two minutes to end; the rest is for stopping very many.
       timeout: Duration.minutes(10),
+      // CloudFormation was told that it failed, and asks anew when somebody deletes the stack again.
+      retryAttempts: 0,
     });
     allowLookingAtTasks(this.function, surroundings);
     allowStoppingTasks(this.function, surroundings);

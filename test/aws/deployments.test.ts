@@ -50,6 +50,23 @@ describe('the answer to a deployment', () => {
     expect(cloudFormation.told).toMatchObject([{ Status: 'FAILED', Reason: 'tasks are left' }]);
   });
 
+  test('is tried three times, with pauses that grow', async () => {
+    cloudFormation.statuses.push(500, 500);
+    const pauses: number[] = [];
+    await answerDeployment(cloudFormation.ask('Create'), undefined, async (ms) => pauses.push(ms));
+    expect(cloudFormation.told).toMatchObject(Array.from({ length: 3 }, () => ({ Status: 'SUCCESS' })));
+    expect(pauses).toEqual([500, 1000]);
+  });
+
+  test.each([
+    ['is refused', 403, /went: HTTP 403$/],
+    ['breaks', 0, /went: .*fetch failed/],
+  ])('that %s each time fails, and says how', async (_, status, why) => {
+    cloudFormation.statuses.push(status, status, status, status);
+    await expect(answerDeployment(cloudFormation.ask('Create'), undefined, async () => {})).rejects.toThrow(why);
+    expect(cloudFormation.answers).toHaveLength(3);
+  });
+
   test('names the resource alike from its creation to its deletion: another name would replace it', async () => {
     await answerDeployment(cloudFormation.ask('Create'));
     const [created] = cloudFormation.told;

@@ -37,6 +37,11 @@ describe('starting a build', () => {
     expect(await start()).toBe('started');
   });
 
+  test('in an account that may run none fails: no hour will make it better', async () => {
+    images.accountLimit = 0;
+    await expect(start()).rejects.toMatchObject({ name: 'AccountLimitExceededException' });
+  });
+
   test('of a project that is gone, or without permission, fails', async () => {
     await expect(start('x64', { x64: 'gone', arm64: 'gone' })).rejects.toMatchObject({
       name: 'ResourceNotFoundException',

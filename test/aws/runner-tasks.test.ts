@@ -248,6 +248,24 @@ describe('listing the tasks of the fleet', () => {
   });
 });
 
+describe('listing the tasks of the fleet that end', () => {
+  test('lists those that were told to stop or ended, and are not gone', async () => {
+    ecs.latency.deprovisioning = 600_000;
+    await start();
+    const stopping = await start({ runnerId: `${prefix}-2-1` });
+    await tasks.stopTask(stopping, 'x');
+    const ended = await start({ runnerId: `${prefix}-3-1`, taskDefinition: 'quick:1' });
+    await start({ runnerId: 'ci-999999-1-1', taskDefinition: 'quick:1' });
+    await until(() => ecs.find(ended)?.lastStatus === 'DEPROVISIONING');
+    const arns = async () => (await tasks.listEnding()).map(({ taskArn }) => taskArn).toSorted();
+    expect(await arns()).toEqual([stopping, ended].toSorted());
+    await until(() => ecs.find(stopping)?.lastStatus === 'DEPROVISIONING');
+    letGo();
+    await Promise.all([ecs.stoppedTask(stopping), ecs.stoppedTask(ended)]);
+    expect(await arns()).toEqual([]);
+  });
+});
+
 describe('looking at tasks', () => {
   test('tells of each how far it is, whosever it is', async () => {
     const running = await start();

@@ -41,6 +41,11 @@ describe('an image is kept', () => {
   });
 });
 
+test('an image of unknown version is kept with those words while GitHub says nothing', () => {
+  const view = { ...good, image: { ...image, version: undefined }, release: undefined };
+  expect(decideBuild(view)).toEqual({ kind: 'keep', reason: 'the image is good: runner of unknown version' });
+});
+
 describe('a build is stuck', () => {
   test.each<[string, Partial<BuildView>]>([
     ['there is no image yet', { image: undefined }],

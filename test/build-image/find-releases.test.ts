@@ -48,6 +48,19 @@ describe('the runner to build with', () => {
     expect(asked).toEqual(['acme', 'globex', 'the public']);
   });
 
+  test.each([
+    ['GitHub is down', aGitHubError('unavailable')],
+    ['its rate limit is used up', aGitHubError('rate-limited')],
+    ['AWS does not tell the App key', new Error('socket hang up')],
+  ])(
+    'is not taken from anybody else while %s: it would be another, and back again an hour later',
+    async (_, failure) => {
+      const { found, asked } = find({ acme: failure, globex: releasesOf('2.331.0') });
+      await expect(found).rejects.toBe(failure);
+      expect(asked).toEqual(['acme']);
+    },
+  );
+
   test('is not known when the public one cannot be asked for either', async () => {
     const ports: ReleasePorts = {
       owners: ['acme'],

@@ -17,6 +17,16 @@ let cloudFormation: CloudFormation;
 let room: LambdaFunction;
 let logs: string[];
 
+const surroundings = () => ({
+  clock: acme.clock,
+  names: { images: { repository: 'runners', source: 'abc', projects: { x64: 'build-x64' } } },
+  environment: {
+    AWS_ENDPOINT_URL_SSM: parameters.url,
+    AWS_ENDPOINT_URL_ECR: images.url,
+    AWS_ENDPOINT_URL_CODEBUILD: images.url,
+  },
+});
+
 beforeAll(async () => {
   acme = await startAcme();
   parameters = await Parameters.start({ clock: acme.clock });
@@ -25,15 +35,7 @@ beforeAll(async () => {
   images = await Images.start({ clock: acme.clock });
   cloudFormation = await CloudFormation.start();
   rooms = await bundleRooms({ githubUrl: acme.github.url });
-  ({ room, logs } = rooms.start('build-image', {
-    clock: acme.clock,
-    names: { images: { repository: 'runners', source: 'abc', projects: { x64: 'build-x64' } } },
-    environment: {
-      AWS_ENDPOINT_URL_SSM: parameters.url,
-      AWS_ENDPOINT_URL_ECR: images.url,
-      AWS_ENDPOINT_URL_CODEBUILD: images.url,
-    },
-  }));
+  ({ room, logs } = rooms.start('build-image', surroundings()));
 });
 afterAll(async () => {
   await room.stop();
@@ -106,6 +108,16 @@ describe('a deployment', () => {
     expect(await room.invoke(cloudFormation.ask('Create'))).toMatchObject({ ok: true });
     expect(cloudFormation.told).toMatchObject([{ Status: 'SUCCESS' }]);
     expect(images.builds).toEqual([]);
+  });
+
+  test('is told that it may go on though ECR hangs, as long as there is time to tell', async () => {
+    const { room: hasty } = rooms.start('build-image', { ...surroundings(), timeoutSeconds: 17 });
+    images.service.beforeCall = async () => new Promise(() => undefined);
+    const run = await hasty.invoke(cloudFormation.ask('Create'));
+    images.service.beforeCall = undefined;
+    await hasty.stop();
+    expect(run).toMatchObject({ ok: true });
+    expect(cloudFormation.told).toMatchObject([{ Status: 'SUCCESS' }]);
   });
 
   test('that deletes the fleet builds nothing, asks for nothing, and is told so', async () => {

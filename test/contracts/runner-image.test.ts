@@ -55,6 +55,7 @@ describe('an image', () => {
     ['that somebody pushed by hand', ['x64'], undefined, undefined],
     ['that is being built as well', ['x64-build-12', 'x64', 'x64-2.336.0', 'x64-source-a'], '2.336.0', 'a'],
     ['of a release that is none of the runner', ['x64-2.336', 'x64-2.336.0-rc1', 'x64'], undefined, undefined],
+    ['with tags of somebody else', ['abc-1.2.3', 'v64-1.2.3', 'x64'], undefined, undefined],
     ['without a tag', [], undefined, undefined],
     ['of the other architecture', ['arm64', 'arm64-2.336.0', 'arm64-source-abc'], undefined, undefined],
   ])('%s tells what it can', (_, tags, version, source) => {

@@ -10,6 +10,8 @@ type FleetTask = {
   readonly endsAfterMs?: number;
   /** ECS does not list it before. */
   readonly listedAfterMs?: number;
+  /** It was on its way down before. */
+  readonly ending?: boolean;
   /** How often StopTask fails. */
   readonly refusals?: number;
   /** ECS knows nothing of it any more once it is gone. */
@@ -17,13 +19,14 @@ type FleetTask = {
 };
 
 /** A cluster with these tasks, and a clock that the pauses turn. */
-function aCluster(tasks: readonly FleetTask[]) {
+function aCluster(tasks: readonly FleetTask[], { callTakesMs = 0 } = {}) {
   const clock = fakeClock();
   const began = clock.now();
   const stops: string[] = [];
   const pauses: number[] = [];
   const stoppedAt = new Map<string, number>();
   const states = new Map(tasks.map((task, index) => [`arn:task/${index}`, { ...task, refusals: task.refusals ?? 0 }]));
+  for (const [arn, { ending = false }] of states) if (ending) stoppedAt.set(arn, began);
   const isGone = (arn: string): boolean =>
     clock.now() >= (stoppedAt.get(arn) ?? Infinity) + (states.get(arn)?.endsAfterMs ?? minute);
   const shown = (taskArn: string): RunnerTask => ({
@@ -43,11 +46,14 @@ function aCluster(tasks: readonly FleetTask[]) {
       [...states]
         .filter(([arn, { listedAfterMs = 0 }]) => !stoppedAt.has(arn) && clock.now() - began >= listedAfterMs)
         .map(([arn]) => shown(arn)),
+    listEnding: async () =>
+      [...stoppedAt.keys()].map((arn) => shown(arn)).filter(({ stopped }) => stopped === undefined),
     lookAtTasks: async (arns) =>
       arns.filter((arn) => !(states.get(arn)?.forgotten && isGone(arn))).map((arn) => shown(arn)),
     stopTask: async (arn, reason) => {
       expect(reason).toBe('the fleet is being deleted');
       stops.push(arn);
+      clock.turn(callTakesMs);
       const state = states.get(arn);
       if (state !== undefined && state.refusals > 0) {
         state.refusals -= 1;
@@ -87,6 +93,29 @@ describe('the end of a fleet', () => {
     expect(await end()).toEqual({ stopped: 2 });
     expect(stops).toHaveLength(2);
     expect(alive()).toEqual([]);
+  });
+
+  test('believes no list alone: one that was just started may come late', async () => {
+    const { end, stops, alive } = aCluster([{ listedAfterMs: 4 * second }]);
+    expect(await end()).toEqual({ stopped: 1 });
+    expect(stops).toHaveLength(1);
+    expect(alive()).toEqual([]);
+  });
+
+  test('waits for a task that was on its way down before, and does not stop it again', async () => {
+    const { end, stops, alive } = aCluster([{ ending: true }]);
+    expect(await end()).toEqual({ stopped: 1 });
+    expect(stops).toEqual([]);
+    expect(alive()).toEqual([]);
+  });
+
+  test('is told in time, however long ECS takes to answer', async () => {
+    const { end, passed } = aCluster(
+      Array.from({ length: 100 }, () => ({})),
+      { callTakesMs: 20 * second },
+    );
+    expect(await end()).toMatchObject({ problem: expect.stringContaining('delete the stack again') as unknown });
+    expect(passed()).toBeLessThanOrEqual(10 * minute);
   });
 
   test('counts a task that ECS has forgotten as gone', async () => {

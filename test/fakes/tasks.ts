@@ -105,6 +105,7 @@ export function fakeTasks(now: () => number, prefix: string): FakeTasks {
       known()
         .filter(({ order, stopped }) => stopped === undefined && order.runnerId.startsWith(`${prefix}-`))
         .map((task) => shown(task)),
+    listEnding: async () => [],
     lookAtTasks: async (taskArns) =>
       known()
         .filter(({ taskArn }) => taskArns.includes(taskArn))

@@ -78,7 +78,10 @@ describe('the newest public runner', () => {
 
   test.each([403, 404, 500])('is not known when GitHub answers %i', async (code) => {
     status = code;
-    await expect(find()).rejects.toMatchObject({ status: code });
+    await expect(find()).rejects.toMatchObject({
+      name: 'GitHubError',
+      message: expect.stringMatching(new RegExp(`^GET /repos/actions/runner/releases/latest: ${code} `)) as unknown,
+    });
   });
 
   test('is not known when nobody answers', async () => {

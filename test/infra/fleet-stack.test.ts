@@ -468,7 +468,7 @@ describe('the schedules', () => {
     const retries = resourcesOf('AWS::Lambda::EventInvokeConfig').map(
       ({ Properties }) => Properties['MaximumRetryAttempts'],
     );
-    expect(retries).toEqual([2, 0, 0, 0, 0]);
+    expect(retries).toEqual([2, 0, 0, 0, 0, 0]);
   });
 });
 
