@@ -1,6 +1,8 @@
 /** A message received so often and never finished goes to the dead-letter queue. The stack makes the queues so. */
 export const mostReceives = 10;
-/** What a function has for one invocation. */
+/** What `end-fleet` has: a task has two minutes to end, and the rest is for stopping very many. */
+export const endFleetSeconds = 600;
+/** What any other function has for one invocation. */
 export const functionSeconds = 30;
 /** No invocation may outlive the time its messages are hidden: six times as long, as AWS advises. */
 export const visibilitySeconds = 6 * functionSeconds;

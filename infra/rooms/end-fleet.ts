@@ -1,5 +1,6 @@
 import { CustomResource, Duration } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
+import { endFleetSeconds } from '../../functions/contracts/queue-limits.ts';
 import { allowLookingAtTasks, allowStoppingTasks } from './permissions.ts';
 import { RoomFunction } from './room-function.ts';
 import type { Surroundings } from './room-function.ts';
@@ -17,8 +18,7 @@ export class EndFleet extends Construct {
       ...surroundings,
       room: 'end-fleet',
       description: 'Stops the tasks when the stack is deleted',
-      // A task has two minutes to end; the rest is for stopping very many.
-      timeout: Duration.minutes(10),
+      timeout: Duration.seconds(endFleetSeconds),
       // CloudFormation was told that it failed, and asks anew when somebody deletes the stack again.
       retryAttempts: 0,
     });
@@ -27,7 +27,7 @@ export class EndFleet extends Construct {
 
     new CustomResource(this, 'Tasks', {
       serviceToken: this.function.functionArn,
-      serviceTimeout: Duration.minutes(11),
+      serviceTimeout: Duration.seconds(endFleetSeconds + 60),
       resourceType: 'Custom::RunnerTasks',
     });
   }

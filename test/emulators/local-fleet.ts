@@ -3,7 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { encodeNames, taskFamily, type Choices } from '../../functions/contracts/settings.ts';
-import { functionSeconds, mostReceives, visibilitySeconds } from '../../functions/contracts/queue-limits.ts';
+import {
+  endFleetSeconds,
+  functionSeconds,
+  mostReceives,
+  visibilitySeconds,
+} from '../../functions/contracts/queue-limits.ts';
 import { openIndex, timeToLiveAttribute } from '../../functions/contracts/table-shape.ts';
 import { bundleFunctions, type FunctionName } from '../../infra/function-bundle.ts';
 import type { AwsCall, OnCall } from './aws/aws-call.ts';
@@ -367,7 +372,7 @@ function makeFunctions(
       clock,
       environment: { ...environment, AWS_ACCESS_KEY_ID: keyOf(name as FunctionName) },
       maxConcurrency,
-      timeoutSeconds: functionSeconds,
+      timeoutSeconds: name === 'end-fleet' ? endFleetSeconds : functionSeconds,
     });
     one.onLog(onLog);
     return [name, one];

@@ -1,0 +1,98 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Profile } from '../../functions/contracts/profile.ts';
+import { admitJob } from '../../functions/fleet/admit-job.ts';
+import type { Fleet } from '../../infra/define-fleet.ts';
+import type { GitHubEmulator } from '../emulators/github/server.ts';
+
+/** What a job needs so that this profile, of all of the fleet, serves it. */
+type Asked = { readonly repo: string; readonly labels: readonly string[] };
+
+/** Gives the fleet's owners what its profiles ask for: repositories, runner groups, an installation of the App. */
+export function arrangeGitHub(github: GitHubEmulator, { choices }: Fleet): void {
+  const places = choices.profiles.map((profile) => placeFor(profile, choices));
+  const repositories = new Set(places.map(({ repo }) => repo));
+  for (const login of choices.github.owners) {
+    github.addAccount({ login, type: 'Organization' });
+    for (const { runnerGroup } of choices.profiles) {
+      if (runnerGroup !== undefined) github.addRunnerGroup(login, { name: runnerGroup });
+    }
+    for (const repo of repositories) if (repo.startsWith(`${login}/`)) github.addRepository(repo, { private: true });
+    github.install(login);
+  }
+}
+
+/** @throws Error when no job of ours would be this profile's */
+export function placeFor(profile: Profile, { profiles, github: { owners } }: Fleet['choices']): Asked {
+  const names = [
+    ...profile.repositories.allow.map((glob) => glob.replaceAll(/\*+/g, 'app')),
+    ...owners.map((owner) => `${owner}/app`),
+  ];
+  const labels = ['self-hosted', 'linux', profile.arch, ...profile.labels];
+  for (const repo of names) {
+    const admission = admitJob(
+      {
+        id: '1',
+        runId: '1',
+        attempt: 1,
+        name: 'build',
+        createdAt: new Date().toISOString(),
+        labels,
+        repository: { id: '1', fullName: repo, private: true, ownerType: 'Organization' },
+      },
+      { owners, profiles },
+    );
+    if (admission.kind === 'admitted' && admission.profile === profile) return { repo, labels };
+  }
+  throw new Error(`profile ${profile.name} must serve a job that asks for its labels in one of ${names.join(', ')}`);
+}
+
+/** A script that runs until `open` is called. */
+export class Gate {
+  readonly script: string;
+  readonly #file: string;
+
+  private constructor(file: string) {
+    this.#file = file;
+    this.script = `until [ -e ${file} ]; do sleep 0.1; done`;
+  }
+
+  static async shut(): Promise<Gate> {
+    return new Gate(join(await mkdtemp(join(tmpdir(), 'gate-')), 'open'));
+  }
+
+  async open(): Promise<void> {
+    await writeFile(this.#file, '');
+  }
+
+  async remove(): Promise<void> {
+    await rm(join(this.#file, '..'), { recursive: true, force: true });
+  }
+}
+
+/** Looks again and again until it is so, and gives up with a sentence. The deadline is for a machine four times slower. */
+export async function eventually(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  {
+    withinSeconds = 120,
+    everySeconds = 0.25,
+    trouble,
+  }: {
+    readonly withinSeconds?: number;
+    readonly everySeconds?: number;
+    readonly trouble?: () => Promise<string>;
+  } = {},
+): Promise<void> {
+  const end = Date.now() + withinSeconds * 1000;
+  while (!(await holds())) {
+    if (Date.now() > end) {
+      throw new Error(
+        `within ${withinSeconds} s it must be so that ${what}${trouble === undefined ? '' : `, but ${await trouble()}`}`,
+      );
+    }
+    await wait(everySeconds * 1000);
+  }
+}
