@@ -35,7 +35,8 @@ const rings = {
   GitHubRateLow: "less than 20 percent of an org's rate limit is left",
   JobsHeld: 'a job was given up until a person looks',
   ImageBuildFailed: 'a build of the runner image failed; the image before it stays in use',
-  RunnerImageOld: 'the runner image is more than 72 hours old',
+  RunnerImageOld: 'the runner image is more than 72 hours old, or nobody could tell for three hours',
+  WebhookThrottled: 'Lambda had no room for a delivery',
 } as const;
 type AlarmKind = keyof typeof rings;
 
@@ -176,6 +177,14 @@ function rulesOfFunctions({ fleet, functions }: Watched): Rule[] {
       threshold: 1,
       ...lasting,
     })),
+    ...Object.entries(functions)
+      .filter(([name]) => name === 'webhook')
+      .map(([, room]): Rule => ({
+        // GitHub gets a 503 that the function knows nothing of.
+        kind: 'WebhookThrottled',
+        metric: room.metricThrottles(failed),
+        threshold: 1,
+      })),
     {
       // A message that fails is tried again: Lambda does not count it as an error of the function.
       kind: 'LaunchErrors',
@@ -226,11 +235,13 @@ function rulesOfImage({ fleet, image }: Watched): Rule[] {
       ? []
       : [
           {
-            // It is made anew every day. Told every hour; a first build is told of by its failure.
+            // It is made anew every day. Silence is a failure too: no first image, or nobody who looks.
             kind: 'RunnerImageOld',
             metric: fleetMetric(fleet, 'ImageAgeHours', {}, { statistic: Stats.MAXIMUM, period: Duration.hours(1) }),
             threshold: 72,
             comparisonOperator: isAbove,
+            evaluationPeriods: 3,
+            treatMissingData: TreatMissingData.BREACHING,
           } as const,
         ]),
   ];

@@ -32,7 +32,8 @@ export class Dashboard extends Construct {
     super(scope, id);
     const { stackName, region } = Stack.of(this);
     const dashboard = new CloudWatchDashboard(this, 'Dashboard', {
-      dashboardName: stackName,
+      // Dashboards are the account's, whatever the region.
+      dashboardName: `${stackName}-${region}`,
       defaultInterval: Duration.hours(12),
       widgets: [
         areJobsWaiting(props),

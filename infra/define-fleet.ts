@@ -78,7 +78,10 @@ const options = [
   'parametersKey',
 ];
 
-/** Each profile adds up to 90 characters to the environment of every function, where 4 KB is all there is. */
+/**
+ * Each adds up to 9 resources, most of them alarms, and CloudFormation takes 500 in a stack: 30 make about 400. To the
+ * 4 KB of every function's environment each adds about 35 characters, its name and its revision.
+ */
 const mostProfiles = 30;
 
 /** @throws WrongConfig telling everything that is wrong at once */
@@ -139,7 +142,7 @@ function readProfiles(
     complaints.push(`profiles must be from 1 to ${mostProfiles}, got ${entries.length}`);
   }
   const seen = new Map<string, string>();
-  return entries.map(([name, value]) => {
+  const profiles = entries.map(([name, value]) => {
     const where = `profiles.${name}`;
     const twin = seen.get(name.toLowerCase());
     seen.set(name.toLowerCase(), name);
@@ -152,6 +155,22 @@ function readProfiles(
     }
     return readProfile(name, value, { owners, complaints });
   });
+  refuseForeignRoles(profiles, complaints);
+  return profiles;
+}
+
+/** RunTask takes roles of its own account only. Which that is, synth may not know: so the first one says it. */
+function refuseForeignRoles(profiles: readonly ReturnType<typeof readProfile>[], complaints: string[]): void {
+  const roles = profiles.flatMap(({ profile: { name }, task: { taskRole } }) => {
+    const account = taskRole?.split(':')[4];
+    return account === undefined ? [] : [{ where: `profiles.${name}.taskRole`, taskRole, account }];
+  });
+  const [first] = roles;
+  for (const { where, taskRole, account } of roles) {
+    if (first === undefined || account === first.account) continue;
+    const must = `must be a role of account ${first.account}, as ${first.where} is (tasks take roles of one account, the stack's)`;
+    complaints.push(describeComplaint(where, must, taskRole));
+  }
 }
 
 function readOwners(github: Section): string[] {

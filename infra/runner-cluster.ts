@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { Arn, ArnFormat, Duration, Fn, Size, Stack, Tags } from 'aws-cdk-lib/core';
 import type { IVpc } from 'aws-cdk-lib/aws-ec2';
 import {
@@ -10,7 +11,7 @@ import {
   OperatingSystemFamily,
 } from 'aws-cdk-lib/aws-ecs';
 import type { ITable } from 'aws-cdk-lib/aws-dynamodb';
-import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Policy, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IRole } from 'aws-cdk-lib/aws-iam';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
@@ -57,10 +58,13 @@ export class RunnerCluster extends Construct {
       description: 'Pulls the image and writes the log of a runner',
     });
     this.#taskRole = new Role(this, 'TaskRole', {
-      assumedBy,
+      // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
+      assumedBy: new ServicePrincipal('ecs-tasks.amazonaws.com', {
+        conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } },
+      }),
       description: 'All a runner and its job may do on AWS: fetch one claim',
     });
-    this.#letFetchClaim(this.#taskRole);
+    this.#taskRole.addToPolicy(this.#fetchOneClaim());
     this.#logGroup = new LogGroup(this, 'Log', {
       retention: fleet.logRetentionDays,
       removalPolicy: removalOf(fleet, 'logs'),
@@ -148,21 +152,26 @@ export class RunnerCluster extends Construct {
   #ownRole(arn: string): IRole {
     const known = this.#ownRoles.get(arn);
     if (known !== undefined) return known;
-    const role = Role.fromRoleArn(this, `Own${arn.split('/').at(-1)}`, arn);
-    this.#letFetchClaim(role);
+    const id = hash('sha256', arn).slice(0, 8);
+    const role = Role.fromRoleArn(this, `Own${id}`, arn);
+    // Roles are the account's, whatever the region: the same fleet elsewhere has a policy of its own on it.
+    const { stackName, region } = Stack.of(this);
+    new Policy(this, `OwnClaims${id}`, {
+      policyName: `${stackName}-${region}-claims`,
+      roles: [role],
+      statements: [this.#fetchOneClaim()],
+    });
     this.#ownRoles.set(arn, role);
     return role;
   }
 
   /** Deleting a claim is reading it, once. Whose it is only its name can tell, and nobody can guess that. */
-  #letFetchClaim(role: IRole): void {
-    role.addToPrincipalPolicy(
-      new PolicyStatement({
-        sid: 'FetchOneClaim',
-        actions: ['dynamodb:DeleteItem'],
-        resources: [this.#props.claims.tableArn],
-        conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [`${claimKeyPrefix}*`] } },
-      }),
-    );
+  #fetchOneClaim(): PolicyStatement {
+    return new PolicyStatement({
+      sid: 'FetchOneClaim',
+      actions: ['dynamodb:DeleteItem'],
+      resources: [this.#props.claims.tableArn],
+      conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [`${claimKeyPrefix}*`] } },
+    });
   }
 }

@@ -11,6 +11,7 @@ import {
 import { Repository, TagStatus } from 'aws-cdk-lib/aws-ecr';
 import type { IRepository } from 'aws-cdk-lib/aws-ecr';
 import { ContainerImage } from 'aws-cdk-lib/aws-ecs';
+import type { ContainerDefinition, ContainerImageConfig } from 'aws-cdk-lib/aws-ecs';
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { PolicyStatementProps } from 'aws-cdk-lib/aws-iam';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
@@ -29,6 +30,23 @@ const buildImages: Readonly<Record<Arch, IBuildImage>> = {
 };
 
 type ImageProject = { readonly arch: Arch; readonly project: Project };
+
+/** An image that the execution role may pull, by the name the operator wrote: CDK's own would give it another host. */
+class OwnEcrImage extends ContainerImage {
+  readonly #repository: IRepository;
+  readonly #imageName: string;
+
+  constructor(repository: IRepository, imageName: string) {
+    super();
+    this.#repository = repository;
+    this.#imageName = imageName;
+  }
+
+  bind(_: Construct, { taskDefinition }: ContainerDefinition): ContainerImageConfig {
+    this.#repository.grantPull(taskDefinition.obtainExecutionRole());
+    return { imageName: this.#imageName };
+  }
+}
 
 /**
  * The image that runners start from: where it is kept, and for each architecture that a profile needs, what builds it. When a build
@@ -53,13 +71,7 @@ export class RunnerImage extends Construct {
     this.#source = new Asset(this, 'Source', { path: fileURLToPath(new URL('../runner-image', import.meta.url)) });
     const needed = fleet.choices.profiles.flatMap(({ arch, image }) => (image === undefined ? [arch] : []));
     this.projects = [...new Set(needed)].map((arch) => ({ arch, project: this.#define(arch) }));
-    for (const { arch } of this.projects) this.#throwAway(arch);
-    // An index for lazy loading counts as an image or two without a tag, and is not thrown away before its image.
-    this.repository.addLifecycleRule({
-      description: 'Images whose tags moved on',
-      maxImageCount: 15,
-      tagStatus: TagStatus.UNTAGGED,
-    });
+    this.#throwAway();
   }
 
   /** Undefined when every profile brings an image of its own. */
@@ -75,10 +87,10 @@ export class RunnerImage extends Construct {
   /** The profile's own image where the operator brings one. */
   imageFor(arch: Arch, own: string | undefined): ContainerImage {
     if (own === undefined) return ContainerImage.fromEcrRepository(this.repository, imageTag(arch));
-    const ecr = /^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.[a-z.]+\/([^:@]+)[:@](.+)$/.exec(own);
+    // With or without FIPS, and with or without IPv6: https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-requests.html
+    const ecr = /^(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.[a-z.]+\/([^:@]+)(?:[:@].+)?$/.exec(own);
     if (ecr === null) return ContainerImage.fromRegistry(own);
-    // Named as a repository, so that the execution role may pull from it.
-    const [, account = '', region = '', name = '', tagOrDigest = ''] = ecr;
+    const [, account = '', region = '', name = ''] = ecr;
     const repositoryArn = Stack.of(this).formatArn({
       service: 'ecr',
       account,
@@ -93,20 +105,38 @@ export class RunnerImage extends Construct {
         repositoryName: name,
       });
     this.#ownRepositories.set(repositoryArn, repository);
-    return ContainerImage.fromEcrRepository(repository, tagOrDigest);
+    return new OwnEcrImage(repository, own);
   }
 
-  /** The image in use has the newest of these tags. One before it may still be read by a task that loads it lazily, for five days at most. */
-  #throwAway(arch: Arch): void {
+  /**
+   * ECR judges an image by the first rule that its tags match, and by no other. So the rules that keep come first: a build tag that could
+   * not be deleted does not take the image in use with it.
+   */
+  #throwAway(): void {
+    for (const { arch } of this.projects) {
+      // Only an image that was tried gets such a tag, and a tag moves on with the next image: the image in use has the newest.
+      this.repository.addLifecycleRule({
+        description: `Images for ${arch} with older runners`,
+        maxImageCount: 20,
+        tagPatternList: [`${arch}-*.*.*`],
+      });
+      this.repository.addLifecycleRule({
+        description: `Images for ${arch} from older files`,
+        maxImageCount: 20,
+        tagPatternList: [`${arch}-source-*`],
+      });
+    }
     this.repository.addLifecycleRule({
-      description: `What a build for ${arch} that was cut off left`,
+      description: 'What builds that were cut off left',
       maxImageAge: Duration.days(1),
-      tagPrefixList: [`${arch}-build-`],
+      tagPrefixList: ['build-'],
     });
+    // A task may load its image lazily as long as it runs: five days, after those in which the image was in use, which are more when builds fail. By age, as any number
+    // could be built in that time. What the list of an image in use names, such as its index, ECR keeps.
     this.repository.addLifecycleRule({
-      description: `Forerunners of the image for ${arch}`,
-      maxImageCount: 7,
-      tagPrefixList: [`${arch}-`],
+      description: 'Images whose tags moved on',
+      maxImageAge: Duration.days(14),
+      tagStatus: TagStatus.UNTAGGED,
     });
   }
 
@@ -116,7 +146,9 @@ export class RunnerImage extends Construct {
       removalPolicy: removalOf(this.#fleet, 'logs'),
     });
     const role = new Role(this, `${arch}Role`, {
-      assumedBy: new ServicePrincipal('codebuild.amazonaws.com'),
+      assumedBy: new ServicePrincipal('codebuild.amazonaws.com', {
+        conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } },
+      }),
       description: `Builds the runner image for ${arch}`,
     });
     for (const statement of this.#permissions(log)) role.addToPolicy(new PolicyStatement(statement));

@@ -4,7 +4,7 @@
 # CodeBuild runs it (buildspec.yml). It ends with 0 when that tag is moved, and otherwise with 1 and a line that says
 # why. Whatever fails before, the tag still points at the image it pointed at.
 #
-#   build ─► try ─► compress, index ─► push as <ARCH>-build-… ─► pull and try what was pushed ─► move the tags
+#   build ─► try ─► compress, index ─► push as build-<ARCH>-… ─► pull and try what was pushed ─► move the tags
 #
 # The image gets the tags <ARCH>-<RUNNER_VERSION>, <ARCH>-source-<SOURCE_HASH>, and <ARCH>, which is what tasks use and
 # therefore comes last. If it ends between them, the image in use may have lost one of the others to the new one. Then
@@ -19,6 +19,7 @@
 #   SOURCE_HASH            of this directory; it becomes part of a tag
 #   AWS_REGION             by the AWS CLI
 #   CODEBUILD_BUILD_NUMBER tells the builds of a project apart; by default the time does
+#   TRY_SECONDS            how long a try of the image may take, and a pull; by default 300
 # It needs bash, coreutils, curl, tar, docker with a daemon on this machine, and the AWS CLI 2.
 
 # No `set -e`: every command says what follows when it fails.
@@ -27,6 +28,7 @@ set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 image=runner-image:built
 tools=runner-image:tools
+try_seconds=${TRY_SECONDS:-300}
 
 # From this size on, AWS advises to load lazily.
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-pull-behavior.html
@@ -78,13 +80,23 @@ build() {
     "$here"
 }
 
+# in_time COMMAND...: one that hangs is killed, so that this build can still clean up before CodeBuild ends it. KILL, as
+# docker hands TERM on to the first process of the container, which may ignore it.
+in_time() {
+  local code
+  timeout --signal=KILL "$try_seconds" "$@"
+  code=$?
+  ((code != 137)) || say "$1 $2 was killed; it may take $try_seconds s"
+  return "$code"
+}
+
 # try IMAGE: looks at what is in it, then starts it as ECS would, but without a claim: start-runner.sh finds the runner
 # and its user, and ends with 65 for want of a claim, 74 if the image is broken.
 try() {
   local code
-  docker run --rm --network none --volume "$here/smoke-test.sh:/smoke-test.sh:ro" --entrypoint /bin/bash \
+  in_time docker run --rm --network none --volume "$here/smoke-test.sh:/smoke-test.sh:ro" --entrypoint /bin/bash \
     "$1" /smoke-test.sh "$RUNNER_VERSION" || return
-  docker run --rm --network none "$1"
+  in_time docker run --rm --network none "$1"
   code=$?
   ((code == 65)) || { say "started without a claim, the image must end with 65, it ended with $code"; return 1; }
 }
@@ -152,7 +164,7 @@ push() {
 # Pushes under a tag of this build alone, and tries what the repository gives back: the very bytes a task would get.
 push_and_try() {
   digest=''
-  push "$build_tag" && docker pull --quiet "$REPOSITORY_URI@$digest" && try "$REPOSITORY_URI@$digest"
+  push "$build_tag" && in_time docker pull --quiet "$REPOSITORY_URI@$digest" && try "$REPOSITORY_URI@$digest"
 }
 
 # The tag of this build is not needed any more, whatever happened: without others, its image goes with it.
@@ -174,9 +186,12 @@ try "$image" || fail 'the image is not fit for jobs'
 
 docker build --target tools --tag "$tools" "$here" || fail 'the image with the tools could not be built'
 docker save --output "$work/image.tar" "$image" || fail 'the image could not be saved'
+# Docker pulls no layer that it has. Without this, what is tried after the push might not be what was pushed.
+docker image rm "$image" >/dev/null || fail 'the image that was built could not be removed'
 choose_layout
 
-build_tag=$ARCH-build-${CODEBUILD_BUILD_NUMBER:-$EPOCHSECONDS}
+# Not $ARCH-…: what the repository keeps or throws away goes by how a tag begins.
+build_tag=build-$ARCH-${CODEBUILD_BUILD_NUMBER:-$EPOCHSECONDS}
 if ! push_and_try; then
   [[ $layout == soci ]] || fail 'the image could not be pushed and tried from there'
   say 'with its SOCI index the image does not get there whole: goes on without'

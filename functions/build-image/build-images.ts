@@ -1,6 +1,6 @@
 import type { RunnerRelease } from '../contracts/claim.ts';
 import { buildVariables, type Arch, type RunnerImage } from '../contracts/runner-image.ts';
-import { decideBuild } from './decide-build.ts';
+import { decideBuild, type BuildView } from './decide-build.ts';
 
 export type ImagePorts = {
   readonly now: () => number;
@@ -29,7 +29,7 @@ export type ImagePass = {
 };
 
 /** Compares each image with what it should be, and starts the builds that are due. The image in use stays until a better one is there. */
-export async function buildImages(ports: ImagePorts): Promise<ImagePass> {
+export async function buildImages(mayReplace: boolean, ports: ImagePorts): Promise<ImagePass> {
   const failures: string[] = [];
   const releases = await ports.findReleases().catch((error: unknown): Record<string, RunnerRelease> => {
     failures.push(`no runner release: ${describe(error)}`);
@@ -38,7 +38,7 @@ export async function buildImages(ports: ImagePorts): Promise<ImagePass> {
   const verdicts: ImageVerdict[] = [];
   for (const arch of ports.architectures) {
     try {
-      verdicts.push(await buildImage(arch, releases[arch], ports));
+      verdicts.push(await buildImage({ arch, release: releases[arch], mayReplace }, ports));
     } catch (error) {
       failures.push(`${arch}: ${describe(error)}`);
     }
@@ -46,10 +46,13 @@ export async function buildImages(ports: ImagePorts): Promise<ImagePass> {
   return { verdicts, failures };
 }
 
-async function buildImage(arch: Arch, release: RunnerRelease | undefined, ports: ImagePorts): Promise<ImageVerdict> {
+async function buildImage(
+  { arch, release, mayReplace }: { readonly arch: Arch } & Pick<BuildView, 'release' | 'mayReplace'>,
+  ports: ImagePorts,
+): Promise<ImageVerdict> {
   const { source } = ports;
   const image = await ports.findImage(arch);
-  const decision = decideBuild({ image, release, source, now: ports.now() });
+  const decision = decideBuild({ image, release, source, now: ports.now(), mayReplace });
   const about = {
     arch,
     reason: decision.reason,

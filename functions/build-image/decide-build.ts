@@ -8,6 +8,8 @@ export type BuildView = {
   /** Hash of the files that an image is built from now. */
   readonly source: string;
   readonly now: number;
+  /** What is there already may wait: a build that fails for days must not run 144 times a day. */
+  readonly mayReplace: boolean;
 };
 
 export type BuildDecision =
@@ -20,17 +22,18 @@ export type BuildDecision =
 const mostHours = 24;
 
 /** An image is built when there is none, when its files or the runner changed, and every day. */
-export function decideBuild({ image, release, source, now }: BuildView): BuildDecision {
+export function decideBuild({ image, release, source, now, mayReplace }: BuildView): BuildDecision {
   const reason = whyBuild({ image, release, source, now });
   if (reason === undefined)
     return { kind: 'keep', reason: `the image is good: runner ${image?.version ?? 'of unknown version'}` };
+  if (image !== undefined && !mayReplace) return { kind: 'keep', reason: `${reason}: it is built at the hour` };
   if (release === undefined) {
     return { kind: 'stuck', reason: `${reason}, but GitHub does not say which runner to build with` };
   }
   return { kind: 'build', release, reason };
 }
 
-function whyBuild({ image, release, source, now }: BuildView): string | undefined {
+function whyBuild({ image, release, source, now }: Omit<BuildView, 'mayReplace'>): string | undefined {
   if (image === undefined) return 'there is no image yet';
   if (image.source !== source) return 'the files it is built from changed';
   if (release !== undefined && image.version !== release.version) {

@@ -31,11 +31,14 @@ const ports: ImagePorts = {
 /** What is left of the function's time for the answer: three tries of five seconds, with their pauses. */
 const marginMs = 17_000;
 
-/** Comes every hour, and with each deployment that changed what images are built from. */
+/** Comes every ten minutes, and with each deployment that changed what images are built from. */
 export async function handler(event: unknown, context: Context): Promise<void> {
   const deployment = isDeployment(event) ? event : undefined;
   try {
-    const problems = deployment?.RequestType === 'Delete' ? [] : await passInTime(context);
+    const problems =
+      deployment?.RequestType === 'Delete'
+        ? []
+        : await passInTime(deployment !== undefined || isFirstOfHour(), context);
     if (deployment === undefined && problems.length > 0) throw new Error(problems.join('; '));
   } finally {
     flush();
@@ -44,21 +47,28 @@ export async function handler(event: unknown, context: Context): Promise<void> {
   }
 }
 
+/** Of the passes of an hour, the one that may build what can wait. */
+function isFirstOfHour(): boolean {
+  return new Date().getUTCMinutes() < 10;
+}
+
 /** AWS or GitHub may hang, each call for seconds: whatever they do, who waits is told. */
-async function passInTime(context: Context): Promise<readonly string[]> {
+async function passInTime(mayReplace: boolean, context: Context): Promise<readonly string[]> {
   const over = new AbortController();
-  const late = pause(context.getRemainingTimeInMillis() - marginMs, ['AWS or GitHub took too long'], over);
+  const tooLong = ['AWS or GitHub took too long'];
+  const late = pause(context.getRemainingTimeInMillis() - marginMs, tooLong, over);
   try {
-    return await Promise.race([pass(), late]);
+    const problems = await Promise.race([pass(mayReplace), late]);
+    for (const reason of problems) log('error', 'image: failed', { reason });
+    return problems;
   } finally {
     over.abort();
   }
 }
 
-async function pass(): Promise<readonly string[]> {
-  const { verdicts, failures } = await buildImages(ports);
+async function pass(mayReplace: boolean): Promise<readonly string[]> {
+  const { verdicts, failures } = await buildImages(mayReplace, ports);
   for (const verdict of verdicts) log(verdict.kind === 'stuck' ? 'warn' : 'info', `image: ${verdict.kind}`, verdict);
-  for (const failure of failures) log('error', 'image: failed', { reason: failure });
   const ages = verdicts.flatMap(({ ageHours }) => ageHours ?? []);
   if (ages.length > 0) measure('ImageAgeHours', Math.max(...ages));
   return [

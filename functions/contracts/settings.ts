@@ -169,9 +169,9 @@ function runnerPrefix(fleet: string, fleetId: string): string {
   return `${fleet}-${createHash('sha256').update(fleetId).digest('hex').slice(0, 6)}`;
 }
 
-/** The family of a profile's task definitions: no other stack of the region has it. */
+/** The family of a profile's task definitions: no other stack of the region has it, as no name has an underscore. */
 export function taskFamily(stack: string, profile: string): string {
-  return `${stack}-${profile}`;
+  return `${stack}_${profile}`;
 }
 
 /** https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api */

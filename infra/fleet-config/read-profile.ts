@@ -81,7 +81,7 @@ export function readProfile(name: string, value: unknown, { owners, complaints }
   const maxRunners = section.number('maxRunners', { from: 0, to: 5000, whole: true, fallback: 10 });
   const catchAll = section.flag('catchAll', false);
   const runnerGroup = readOptionalText(section, 'runnerGroup', 'the name of a runner group', /^\S(.{0,98}\S)?$/);
-  const image = readOptionalText(section, 'image', 'an image such as ghcr.io/acme/runner:1', /^[\w.:/@-]{1,512}$/);
+  const image = readImage(section);
   const profile: Profile = {
     name,
     labels: readLabels(section, catchAll),
@@ -115,6 +115,38 @@ export function readProfile(name: string, value: unknown, { owners, complaints }
       ),
     },
   };
+}
+
+/**
+ * As Docker has it, but in lower case throughout, with up to the 255 characters that ECS takes before a digest.
+ * https://github.com/distribution/reference/blob/main/reference.go
+ * https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
+ */
+const imageReference = (() => {
+  const label = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';
+  const host = `${label}(?:\\.${label})*(?::\\d{1,5})?`;
+  const part = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
+  const tag = '\\w[\\w.-]{0,127}';
+  return new RegExp(`^(?=[^@]{1,255}(?:@|$))(?:${host}/)?${part}(?:/${part})*(?::${tag})?(?:@sha256:[0-9a-f]{64})?$`);
+})();
+
+function readImage(section: Section): string | undefined {
+  if (section.raw('image') === undefined) return undefined;
+  return section.text('image', {
+    must: 'an image such as ghcr.io/acme/runner:1: [host[:port]/]path in lower case, then [:tag] and [@sha256:digest], with at most 255 characters before the digest',
+    pattern: imageReference,
+    nearest: nearestImage,
+  });
+}
+
+/** People copy the address of a page, and write the names of orgs as GitHub shows them. A tag keeps its case. */
+function nearestImage(came: string): string {
+  const bare = came
+    .trim()
+    .replace(/^[a-z]+:\/\//i, '')
+    .replace(/\/+$/, '');
+  const [, name = bare, tag = '', digest = ''] = /^(.*?)(:[\w.-]+)?(@.*)?$/.exec(bare) ?? [];
+  return name.toLowerCase() + tag + digest.toLowerCase();
 }
 
 function readSize(section: Section): Pick<Profile, 'cpu' | 'memoryGiB'> {
@@ -188,6 +220,20 @@ function readRepositories(section: Section): Profile['repositories'] {
 const ownNames =
   /^(CLAIM_ID|CLAIMS_TABLE|AWS_.*|ECS_.*|ACTIONS_RUNNER_INPUT_.*|JOB_ENVIRONMENT_NAMES|TASK_ROLE_FOR_JOBS|RUNNER_(HOME|UID|ALLOW_RUNASROOT)|[A-Z]+_SECONDS|RESTARTS)$/i;
 
+/**
+ * What bash, the loader and libc obey before the first line of start-runner.sh, which then finds by PATH what hands its
+ * environment on: SHELLOPTS=noexec ends a runner in silence, and a PATH without `env` leaves it no claim. HOME is
+ * nothing to any of them.
+ */
+const namesBeforeUs = /^(PATH|ENV|BASH(OPTS|_.*)?|SHELLOPTS|LD_.*|GLIBC_TUNABLES|IFS|PS4|PROMPT_COMMAND)$/;
+
+/**
+ * Characters, names and values together. Each is three bytes at most, and ECS takes 64 KiB as a task definition: room is
+ * left for what JSON puts around more than a hundred variables.
+ * https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html
+ */
+const mostEnvironment = 20_000;
+
 function readEnvironment(section: Section): Record<string, string> {
   const came = section.raw('environment') ?? {};
   if (typeof came !== 'object' || came === null || Array.isArray(came)) {
@@ -201,13 +247,19 @@ function readEnvironment(section: Section): Record<string, string> {
       section.complaints.push(
         `${where} must have a name of letters, digits and underscores, got ${show(name)}; the nearest is ${show(name.replaceAll(/^(?=\d)|\W/g, '_'))}`,
       );
-    } else if (ownNames.test(name)) {
+    } else if (ownNames.test(name) || namesBeforeUs.test(name)) {
       section.complaints.push(`${where} must not be set: names like it belong to the task itself`);
     }
     if (typeof value !== 'string') {
       const nearest = typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined;
       section.complaints.push(describeComplaint(where, 'must be text', value, nearest));
     } else environment[name] = value;
+  }
+  const size = Object.entries(environment).flat().join('').length;
+  if (size > mostEnvironment) {
+    section.complaints.push(
+      `${section.at('environment')} must have at most ${mostEnvironment} characters, names and values together (a task definition has 64 KiB), got ${size}`,
+    );
   }
   return environment;
 }

@@ -16,7 +16,7 @@ export class BuildImage extends Construct {
       room: 'build-image',
       description: 'Starts the builds of the runner image that are due',
     });
-    this.function.runEvery(Duration.hours(1));
+    this.function.runEvery(Duration.minutes(10));
     allowLookingAtImages(this.function, surroundings);
     this.function.allow({
       why: 'StartBuilds',
@@ -29,7 +29,8 @@ export class BuildImage extends Construct {
     // And at once when it is deployed with other files than before. It does not wait for the builds.
     const deployed = new CustomResource(this, 'Deployed', {
       serviceToken: this.function.functionArn,
-      serviceTimeout: Duration.minutes(2),
+      // Its call may have to wait for the account's other functions.
+      serviceTimeout: Duration.minutes(15),
       resourceType: 'Custom::RunnerImage',
       properties: { ...image.names },
     });

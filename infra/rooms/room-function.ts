@@ -116,6 +116,6 @@ export class RoomFunction extends Function {
         retryPolicy: { maximumRetryAttempts: 0, maximumEventAgeInSeconds: 60 },
       },
     });
-    this.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: Duration.minutes(1) });
+    this.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: interval });
   }
 }

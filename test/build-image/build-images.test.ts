@@ -31,7 +31,7 @@ function aPass({
     },
     ...parts,
   };
-  return { started, pass: buildImages(ports) };
+  return { started, pass: buildImages(true, ports) };
 }
 
 describe('a pass', () => {

@@ -7,7 +7,7 @@ import { aRelease } from '../fakes/github.ts';
 const now = Date.parse('2026-11-21T09:00:00Z');
 const release = { ...aRelease('x64'), version: '2.336.0' };
 const image = { pushedAt: now - hour, version: '2.336.0', source: 'abc' };
-const good: BuildView = { image, release, source: 'abc', now };
+const good: BuildView = { image, release, source: 'abc', now, mayReplace: true };
 
 describe('an image is built', () => {
   test.each<[string, Partial<BuildView>]>([
@@ -24,6 +24,21 @@ describe('an image is built', () => {
     ['it is 100 hours old', { image: { ...image, pushedAt: now - 100.9 * hour } }],
   ])('because %s', (reason, view) => {
     expect(decideBuild({ ...good, ...view })).toEqual({ kind: 'build', release, reason });
+  });
+});
+
+describe('an image that could be better', () => {
+  const old = { ...good, source: 'def', mayReplace: false };
+
+  test('waits for the hour, where nobody deployed it', () => {
+    expect(decideBuild(old)).toEqual({
+      kind: 'keep',
+      reason: 'the files it is built from changed: it is built at the hour',
+    });
+  });
+
+  test('does not wait when there is none yet', () => {
+    expect(decideBuild({ ...old, image: undefined })).toMatchObject({ kind: 'build' });
   });
 });
 
@@ -70,11 +85,11 @@ test('what was just built as it should be is kept: no build follows from a build
       version.map((one) => ({ ...release, version: one })),
       source,
       (before, wanted, files) => {
-        const decision = decideBuild({ image: before, release: wanted, source: files, now });
+        const decision = decideBuild({ image: before, release: wanted, source: files, now, mayReplace: true });
         expect(decision.kind).not.toBe('stuck');
         const built = { pushedAt: now, version: wanted.version, source: files };
         const left = decision.kind === 'build' ? built : before;
-        expect(decideBuild({ image: left, release: wanted, source: files, now })).toMatchObject({ kind: 'keep' });
+        expect(decideBuild({ image: left, release: wanted, source: files, now, mayReplace: true })).toMatchObject({ kind: 'keep' });
       },
     ),
   );

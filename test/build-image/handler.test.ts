@@ -5,7 +5,7 @@ import { Parameters } from '../emulators/aws/parameters.ts';
 import { usualBehaviour } from '../emulators/github/behaviour.ts';
 import { startAcme } from '../emulators/github/start-acme.ts';
 import { bundleRooms } from '../fakes/bundled-room.ts';
-import { hour } from '../fakes/clock.ts';
+import { hour, minute } from '../fakes/clock.ts';
 import { CloudFormation } from '../fakes/cloud-formation.ts';
 
 const version = '2.336.0';
@@ -52,7 +52,19 @@ beforeEach(() => {
 
 const schedule = { source: 'aws.scheduler' };
 
-describe('every hour', () => {
+describe('every ten minutes', () => {
+  test('an image that could be better is looked at, and built in the first minutes of an hour', async () => {
+    const build = async () => {
+      images.put(['x64', `x64-${version}`, 'x64-source-before'], acme.clock.now());
+      expect(await room.invoke(schedule)).toMatchObject({ ok: true });
+      return images.builds.length;
+    };
+    acme.clock.advance(hour - (acme.clock.now() % hour) + 30 * minute);
+    expect(await build()).toBe(0);
+    acme.clock.advance(31 * minute);
+    expect(await build()).toBe(1);
+  });
+
   test('a missing image is built with the runner that GitHub wants here, and then kept', async () => {
     expect(await room.invoke(schedule)).toMatchObject({ ok: true });
     expect(images.endBuild()).toMatchObject({

@@ -41,7 +41,7 @@ describe('settings', () => {
       queues: names.queues,
       tasks: {
         cluster: 'cluster',
-        definitions: { small: 'Fleet-small:1', large: 'Fleet-large:7' },
+        definitions: { small: 'Fleet_small:1', large: 'Fleet_large:7' },
         subnets: ['subnet-1', 'subnet-2'],
         securityGroups: ['sg-1'],
         assignPublicIp: 'ENABLED',

@@ -58,7 +58,7 @@ export class Aws {
     return JSON.parse(text === '' ? '{}' : text);
   }
 
-  /** Runs a function as if its hour had come. @throws Error when it failed */
+  /** Runs a function as if its time had come. @throws Error when it failed */
   async invoke(functionName: string, event: unknown = {}): Promise<void> {
     const text = await this.#ask('lambda', {
       path: `2015-03-31/functions/${functionName}/invocations`,

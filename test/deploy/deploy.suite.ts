@@ -125,7 +125,7 @@ describe('a first deployment', () => {
   );
 
   test(
-    'gets its runner images, now that it has its secrets, at the hour',
+    'gets its runner images, now that it has its secrets, ten minutes later',
     part(async () => deployed.awaitImages()),
   );
 

@@ -178,13 +178,13 @@ export class DeployedFleet {
     }
   }
 
-  /** Lets hours come round until there is a runner image for each architecture that needs one. */
+  /** Lets the ten minutes come round until there is a runner image for each architecture that needs one. */
   async awaitImages(): Promise<void> {
     const needed = this.fleet.choices.profiles.filter(({ image }) => image === undefined).map(({ arch }) => arch);
     await eventually(
       'there is an image for each architecture',
       async () => {
-        for (const { functionName } of await this.scheduled('rate(1 hour)')) {
+        for (const { functionName } of await this.scheduled('rate(10 minutes)')) {
           // It fails while it cannot know which runner to build with.
           await this.aws.invoke(functionName).catch(() => undefined);
         }
@@ -251,7 +251,7 @@ export class DeployedFleet {
     return Object.fromEntries(depths.filter(([, depth]) => depth > 0));
   }
 
-  /** The functions that a schedule runs, by its expression, such as `rate(1 hour)`. */
+  /** The functions that a schedule runs, by its expression, such as `rate(10 minutes)`. */
   async scheduled(
     expression: string,
   ): Promise<readonly { readonly functionName: string; readonly logGroup: string }[]> {

@@ -10,6 +10,9 @@ events must come in somewhere. Of the stack's functions none may call PutEvents.
 It asks for sqs:SendMessage where SendMessageBatch is called, and so on, as AWS does: there is no permission of the batches' names.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
 
+It says for which account a role is assumed, as services do, ECS among them. Here ECS is somebody else, who assumes the roles of tasks
+as the account's root.
+
 It lets a function end what it has begun before a new version takes its place, as Lambda does. Otherwise each message that an
 update catches comes back only when its visibility timeout is over, three minutes later.
 """
@@ -25,7 +28,7 @@ import time
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app
-from ministack.core import iam_actions, lambda_runtime
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.services import eventbridge
 
 
@@ -46,8 +49,20 @@ def expect(function, *parameters):
 expect(eventbridge._put_events, "data", "allow_aws_source")
 expect(iam_actions.extract_iam_action, "service", "method", "path", "headers", "body", "query_params")
 expect(lambda_runtime.kill_workers, "workers")
+expect(iam_evaluator.evaluate_trust_policy, "trust_doc", "caller_arn", "ctx")
 
 eventbridge._put_events.__defaults__ = (True,)
+
+evaluate_trust_policy = iam_evaluator.evaluate_trust_policy
+
+
+def evaluate_for_account(trust_doc, caller_arn, ctx=None):
+    if ctx is not None:
+        ctx.service_context = {**(ctx.service_context or {}), "aws:sourceaccount": ctx.principal_account}
+    return evaluate_trust_policy(trust_doc, caller_arn, ctx)
+
+
+iam_evaluator.evaluate_trust_policy = evaluate_for_account
 
 extract_iam_action = iam_actions.extract_iam_action
 

@@ -41,6 +41,11 @@ function idsOf(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix}-${index.toString(16).padStart(17, '0')}`);
 }
 
+const refusedName = (variable: string): [unknown, string] => [
+  withProfile({ environment: { [variable]: 'x' } }),
+  `profiles.small.environment.${variable} must not be set: names like it belong to the task itself`,
+];
+
 const mistakes: [unknown, string][] = [
   [
     undefined,
@@ -191,9 +196,45 @@ const mistakes: [unknown, string][] = [
 
   [
     withProfile({ image: 'my image' }),
-    'profiles.small.image must be an image such as ghcr.io/acme/runner:1, got "my image"',
+    'profiles.small.image must be an image such as ghcr.io/acme/runner:1: [host[:port]/]path in lower case, then [:tag] and [@sha256:digest], with at most 255 characters before the digest, got "my image"',
+  ],
+  [
+    withProfile({ image: '::::' }),
+    'profiles.small.image must be an image such as ghcr.io/acme/runner:1: [host[:port]/]path in lower case, then [:tag] and [@sha256:digest], with at most 255 characters before the digest, got "::::"',
+  ],
+  [
+    withProfile({ image: 'https://ghcr.io/acme/runner:1' }),
+    'profiles.small.image must be an image such as ghcr.io/acme/runner:1: [host[:port]/]path in lower case, then [:tag] and [@sha256:digest], with at most 255 characters before the digest, got "https://ghcr.io/acme/runner:1"; the nearest is "ghcr.io/acme/runner:1"',
+  ],
+  [
+    withProfile({ image: 'Acme/Runner:1' }),
+    'profiles.small.image must be an image such as ghcr.io/acme/runner:1: [host[:port]/]path in lower case, then [:tag] and [@sha256:digest], with at most 255 characters before the digest, got "Acme/Runner:1"; the nearest is "acme/runner:1"',
+  ],
+  [
+    withProfile({ image: ' GHCR.io:443/Acme/Runner:V1 ' }),
+    'profiles.small.image must be an image such as ghcr.io/acme/runner:1: [host[:port]/]path in lower case, then [:tag] and [@sha256:digest], with at most 255 characters before the digest, got " GHCR.io:443/Acme/Runner:V1 "; the nearest is "ghcr.io:443/acme/runner:V1"',
+  ],
+  [
+    withProfile({ image: 'ghcr.io/acme/runner@sha256:12ab' }),
+    'profiles.small.image must be an image such as ghcr.io/acme/runner:1: [host[:port]/]path in lower case, then [:tag] and [@sha256:digest], with at most 255 characters before the digest, got "ghcr.io/acme/runner@sha256:12ab"',
+  ],
+  [
+    withProfile({ image: 'ghcr.io/acme//runner' }),
+    'profiles.small.image must be an image such as ghcr.io/acme/runner:1: [host[:port]/]path in lower case, then [:tag] and [@sha256:digest], with at most 255 characters before the digest, got "ghcr.io/acme//runner"',
   ],
   [withProfile({ taskRole: 'admin' }), 'profiles.small.taskRole must be the ARN of a role, got "admin"'],
+  [
+    {
+      ...fleet,
+      profiles: {
+        small,
+        one: { labels: ['one'], taskRole: 'arn:aws:iam::111122223333:role/ci' },
+        other: { labels: ['other'], taskRole: 'arn:aws:iam::444455556666:role/ci' },
+        third: { labels: ['third'], taskRole: 'arn:aws:iam::111122223333:role/builds/third' },
+      },
+    },
+    'profiles.other.taskRole must be a role of account 111122223333, as profiles.one.taskRole is (tasks take roles of one account, the stack\'s), got "arn:aws:iam::444455556666:role/ci"',
+  ],
   [
     withProfile({ environment: { 'A-B': 'x' } }),
     'profiles.small.environment.A-B must have a name of letters, digits and underscores, got "A-B"; the nearest is "A_B"',
@@ -202,6 +243,14 @@ const mistakes: [unknown, string][] = [
   [
     withProfile({ environment: { CLAIM_ID: 'x' } }),
     'profiles.small.environment.CLAIM_ID must not be set: names like it belong to the task itself',
+  ],
+  ...['PATH', 'ENV', 'BASH_ENV', 'BASHOPTS', 'SHELLOPTS', 'BASH_FUNC_exec', 'LD_PRELOAD', 'LD_LIBRARY_PATH'].map(
+    refusedName,
+  ),
+  ...['GLIBC_TUNABLES', 'IFS', 'PS4', 'PROMPT_COMMAND'].map(refusedName),
+  [
+    withProfile({ environment: { A: 'x'.repeat(10_000), B: 'y'.repeat(9999) } }),
+    'profiles.small.environment must have at most 20000 characters, names and values together (a task definition has 64 KiB), got 20001',
   ],
 
   [
@@ -532,6 +581,26 @@ describe('a config that is right', () => {
 
   test('may keep its ledger, logs and images, in whatever order they are written', () => {
     expect(define({ ...fleet, keepOnDestroy: ['images', 'ledger'] }).keepOnDestroy).toEqual(['ledger', 'images']);
+  });
+
+  test.each([
+    'ubuntu',
+    'ubuntu:24.04',
+    'acme/runner:V1.2_x',
+    'ghcr.io/acme/runner-images/x__y.z:1',
+    'localhost:5000/runner',
+    '111122223333.dkr.ecr.eu-central-1.amazonaws.com/runner:1',
+    `ghcr.io/acme/runner:1@sha256:${'0a'.repeat(32)}`,
+    `ghcr.io/${'a'.repeat(247)}@sha256:${'0a'.repeat(32)}`,
+  ])('may name an image as %s', (image) => {
+    expect(define(withProfile({ image })).choices.profiles[0]?.image).toBe(image);
+  });
+
+  test('may fill its environment to the last character, with names that look like refused ones', () => {
+    const environment = { HOME: '/', env: 'x', MY_PATH: 'x', BASHED: 'x', LDFLAGS: 'x', A: '' };
+    const used = Object.entries(environment).flat().join('').length;
+    const full = { ...environment, A: 'x'.repeat(20_000 - used) };
+    expect(define(withProfile({ environment: full })).tasks['small']?.environment).toEqual(full);
   });
 
   test('may do without labels when it catches all', () => {

@@ -106,6 +106,6 @@ describe('two fleets of one account', () => {
   );
 
   test.each(named)('have other names: $key of $id', ({ value }) => {
-    expect(value).toMatch(/^github-runners-ci\b/);
+    expect(value).toMatch(/^github-runners-ci[_-]/);
   });
 });

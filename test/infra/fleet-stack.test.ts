@@ -240,8 +240,8 @@ describe('permissions', () => {
     const runTask = statements.find(({ Action }) => Action === 'ecs:RunTask');
     expect(runTask?.Condition).toEqual(inCluster);
     expect(JSON.stringify(runTask?.Resource).match(/task-definition[^"]*/g)).toEqual([
-      'task-definition/github-runners-ci-large:*',
-      'task-definition/github-runners-ci-small:*',
+      'task-definition/github-runners-ci_large:*',
+      'task-definition/github-runners-ci_small:*',
     ]);
     expect(statements.find(({ Action }) => Action === 'iam:PassRole')).toEqual({
       Sid: 'GiveTheTaskItsRoles',
@@ -351,13 +351,13 @@ describe('a task', () => {
   test('has the size, architecture and disk of its profile', () => {
     expect(taskDefinitions()).toEqual([
       expect.objectContaining({
-        Family: 'github-runners-ci-small',
+        Family: 'github-runners-ci_small',
         Cpu: '2048',
         Memory: '8192',
         RuntimePlatform: { CpuArchitecture: 'X86_64', OperatingSystemFamily: 'LINUX' },
       }),
       expect.objectContaining({
-        Family: 'github-runners-ci-large',
+        Family: 'github-runners-ci_large',
         Cpu: '8192',
         Memory: '32768',
         EphemeralStorage: { SizeInGiB: 60 },
@@ -454,13 +454,13 @@ describe('the network', () => {
 });
 
 describe('the schedules', () => {
-  test('replenish and scale-down every minute, redeliver every five, build-image every hour, and never run one again', () => {
+  test('replenish and scale-down every minute, redeliver every five, build-image every ten, and never run one again', () => {
     const schedules = resourcesOf('AWS::Scheduler::Schedule').map(({ Properties }) => Properties);
     expect(schedules.map((schedule) => schedule['ScheduleExpression'])).toEqual([
       'rate(1 minute)',
       'rate(1 minute)',
       'rate(5 minutes)',
-      'rate(1 hour)',
+      'rate(10 minutes)',
     ]);
     for (const schedule of schedules) {
       expect(schedule['Target']).toMatchObject({ RetryPolicy: { MaximumRetryAttempts: 0 } });

@@ -66,7 +66,7 @@ export const acknowledged: readonly Acknowledgement[] = [
     because: 'ecs:ListTasks knows no resource; its condition names the cluster',
   },
   {
-    rule: 'AwsSolutions-IAM5[Resource::arn:*:task-definition/fleet-*:*]',
+    rule: 'AwsSolutions-IAM5[Resource::arn:*:task-definition/fleet_*:*]',
     at: ['ScaleUp/Role/DefaultPolicy'],
     because: 'any revision of our own families: functions and task definitions do not change in the same instant',
   },
@@ -109,6 +109,11 @@ export const acknowledged: readonly Acknowledgement[] = [
     rule: 'Serverless-LambdaAsyncFailureDestination',
     at: ['Replenish/*', 'ScaleDown/*', 'Redeliver/*', 'BuildImage/*'],
     because: 'the event is nothing but the time: to keep it would help nobody',
+  },
+  {
+    rule: 'Serverless-LambdaAsyncFailureDestination',
+    at: ['EndFleet/*'],
+    because: 'CloudFormation waits for the answer, and whoever deletes the stack sees that there was none',
   },
   {
     rule: 'Serverless-LambdaEventSourceMappingDestination',

@@ -73,7 +73,7 @@ type Attempt = readonly [caller: string, action: string, resource: string, conte
 
 const ours = { 'ecs:cluster': cluster('RunnersCluster') };
 const another = { 'ecs:cluster': cluster('Production') };
-const small = `arn:aws:ecs:${region}:${account}:task-definition/github-runners-ci-small:7`;
+const small = `arn:aws:ecs:${region}:${account}:task-definition/github-runners-ci_small:7`;
 const aTask = `arn:aws:ecs:${region}:${account}:task/RunnersCluster/0123456789abcdef0123456789abcdef`;
 const toTasks = { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' };
 
@@ -105,7 +105,7 @@ const pairs: readonly { readonly may: Attempt; readonly mayNot: readonly Attempt
     mayNot: [
       ['scale-up', 'ecs:RunTask', small, another],
       ['scale-up', 'ecs:RunTask', small],
-      ['scale-up', 'ecs:RunTask', small.replace('-small:', '-other:'), ours],
+      ['scale-up', 'ecs:RunTask', small.replace('_small:', '_other:'), ours],
       ...others('scale-up').map((caller): Attempt => [caller, 'ecs:RunTask', small, ours]),
     ],
   },

@@ -27,6 +27,7 @@ const preamble = String.raw`#!/bin/bash
 call="${'$'}{0##*/} $*"
 printf '%s\n' "$call" >>"$FAKE_ROOT/calls"
 [[ ${'$'}{FAKE_FAILURE-} && $call =~ $FAKE_FAILURE ]] && exit "${'$'}{FAKE_CODE-1}"
+[[ ${'$'}{FAKE_HANG-} && $call =~ $FAKE_HANG ]] && trap '' TERM && exec sleep 60
 `;
 const fakes = {
   // The registry is a directory: a file for each tag, holding a digest.
@@ -129,15 +130,16 @@ describe('a build of the image', () => {
       'start runner-image:built',
       'build runner-image:tools',
       'docker save --output WORK/image.tar runner-image:built',
+      'docker image rm runner-image:built',
       'skopeo copy docker-archive:/work/image.tar oci:/work/zstd',
-      'skopeo copy oci:/work/zstd docker://REPOSITORY:x64-build-7',
+      'skopeo copy oci:/work/zstd docker://REPOSITORY:build-x64-7',
       `docker pull --quiet REPOSITORY@${plain}`,
       `smoke-test REPOSITORY@${plain}`,
       `start REPOSITORY@${plain}`,
       'skopeo copy oci:/work/zstd docker://REPOSITORY:x64-2.336.0',
       'skopeo copy oci:/work/zstd docker://REPOSITORY:x64-source-abc123',
       'skopeo copy oci:/work/zstd docker://REPOSITORY:x64',
-      'aws ecr batch-delete-image --repository-name ci/runner --image-ids imageTag=x64-build-7',
+      'aws ecr batch-delete-image --repository-name ci/runner --image-ids imageTag=build-x64-7',
     ]);
     expect(tags()).toEqual(all(plain));
   });
@@ -165,7 +167,7 @@ describe('a build of the image', () => {
   test('is good even when the tag of the build stays', () => {
     const { status, log } = build({ FAKE_FAILURE: 'batch-delete-image' });
     expect(status).toBe(0);
-    expect(log).toContain('build-image: the tag x64-build-7 could not be deleted\n');
+    expect(log).toContain('build-image: the tag build-x64-7 could not be deleted\n');
   });
 });
 
@@ -178,8 +180,9 @@ describe('a build that fails', () => {
     ['at the start of the image', 'none runner-image:built$', 'the image must end with 65, it ended with 1'],
     ['at the tools', '--target tools', 'the image with the tools could not be built'],
     ['at saving the image', 'docker save', 'the image could not be saved'],
+    ['at removing what was built', 'docker image rm', 'the image that was built could not be removed'],
     ['at compressing', 'format zstd', 'the image could not be compressed'],
-    ['at the first push', ':x64-build-7$', 'the image could not be pushed and tried from there'],
+    ['at the first push', ':build-x64-7$', 'the image could not be pushed and tried from there'],
     ['at the pull', 'docker pull', 'the image could not be pushed and tried from there'],
     ['in the smoke test of what was pushed', '@sha256:a+ /smoke', 'the image could not be pushed and tried from there'],
     ['at the start of what was pushed', 'none .*@sha256:a+$', 'the image must end with 65, it ended with 1'],
@@ -191,8 +194,26 @@ describe('a build that fails', () => {
     expect(log).toContain(reason);
     expect(status).toBe(1);
     expect(tags()).toMatchObject({ x64: old });
-    expect(tags()).not.toHaveProperty('x64-build-7');
+    expect(tags()).not.toHaveProperty('build-x64-7');
     expect(readdirSync(join(root, 'tmp'))).toEqual([]);
+  });
+
+  test.each([
+    ['in the smoke test', 'smoke-test.sh 2', 'docker run'],
+    ['at the start of the image', 'none runner-image:built$', 'docker run'],
+    ['at the pull', 'docker pull', 'docker pull'],
+    ['in the smoke test of what was pushed', '@sha256:a+ /smoke', 'docker run'],
+    ['at the start of what was pushed', 'none .*@sha256:a+$', 'docker run'],
+  ])('as it hangs %s ends in time to clean up', (_step, hang, killed) => {
+    const { status, log } = build({ FAKE_HANG: hang, TRY_SECONDS: '1' });
+    expect(log).toContain(`build-image: ${killed} was killed; it may take 1 s\n`);
+    expect(status).toBe(1);
+    expect(tags()).toEqual({ x64: old });
+    expect(readdirSync(join(root, 'tmp'))).toEqual([]);
+  });
+
+  test('has five minutes for a try, when it is not told otherwise', () => {
+    expect(build({ FAKE_FAILURE: 'none runner-image:built$', FAKE_CODE: '137' }).log).toContain('it may take 300 s\n');
   });
 
   test('as the image says that it is broken leaves the old one in use', () => {
@@ -231,7 +252,7 @@ describe('a large image', () => {
     expect(log).toContain('build-image: 300 MB compressed: has a SOCI index\n');
     expect(status).toBe(0);
     expect(tags()).toEqual(all(indexed));
-    expect(steps().slice(7, 16)).toEqual([
+    expect(steps().slice(8, 17)).toEqual([
       'skopeo copy docker-archive:/work/image.tar oci:/work/zstd',
       expect.stringMatching(
         /^curl https:\/\/github\.com\/awslabs\/.*\/v([\d.]+)\/soci-snapshotter-\1-linux-amd64\.tar\.gz$/,
@@ -240,7 +261,7 @@ describe('a large image', () => {
       expect.stringMatching(/^tar -xzf WORK\/soci-snapshotter-.* -C WORK\/bin$/),
       'skopeo copy docker-archive:/work/image.tar oci:/work/gzip',
       'soci convert --standalone --format oci-dir /work/gzip /work/soci',
-      'skopeo copy oci:/work/soci docker://REPOSITORY:x64-build-7',
+      'skopeo copy oci:/work/soci docker://REPOSITORY:build-x64-7',
       `docker pull --quiet REPOSITORY@${indexed}`,
       `smoke-test REPOSITORY@${indexed}`,
     ]);
@@ -272,12 +293,19 @@ describe('a large image', () => {
   });
 
   test.each([
-    ['pushed', 'oci:/work/soci .*:x64-build-7$'],
+    ['pushed', 'oci:/work/soci .*:build-x64-7$'],
     ['pulled', 'docker pull .*@sha256:b+$'],
     ['tried', 'none .*@sha256:b+ /smoke'],
     ['started', 'none .*@sha256:b+$'],
   ])('goes on without its index when it cannot be %s with it', (_case, failure) => {
     const { status, log } = build({ ...large, FAKE_FAILURE: failure });
+    expect(log).toContain('goes on without\n');
+    expect(status).toBe(0);
+    expect(tags()).toEqual(all(plain));
+  });
+
+  test('goes on without its index when with it the start hangs', () => {
+    const { status, log } = build({ ...large, FAKE_HANG: 'none .*@sha256:b+$', TRY_SECONDS: '1' });
     expect(log).toContain('goes on without\n');
     expect(status).toBe(0);
     expect(tags()).toEqual(all(plain));
