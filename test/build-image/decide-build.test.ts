@@ -89,7 +89,9 @@ test('what was just built as it should be is kept: no build follows from a build
         expect(decision.kind).not.toBe('stuck');
         const built = { pushedAt: now, version: wanted.version, source: files };
         const left = decision.kind === 'build' ? built : before;
-        expect(decideBuild({ image: left, release: wanted, source: files, now, mayReplace: true })).toMatchObject({ kind: 'keep' });
+        expect(decideBuild({ image: left, release: wanted, source: files, now, mayReplace: true })).toMatchObject({
+          kind: 'keep',
+        });
       },
     ),
   );
