@@ -445,10 +445,12 @@ stop_runner() {
   [[ $listener ]] && kill -INT -- "-$listener" 2>/dev/null
 }
 
-# reap PID: its exit status, also when a signal to us cuts the waiting short.
+# reap PID: its exit status, also when a signal to us cuts the waiting short. Not by `wait -f`: when the job ends just as bash
+# begins to wait for it, bash 5.2 forgets the job and then looks for it for ever. Asked once more, it knows the status.
 reap() {
   local status
-  while wait -f "$1" 2>/dev/null; status=$?; [[ $status -gt 128 && -e /proc/$1 ]]; do :; done
+  while wait "$1" 2>/dev/null; status=$?; [[ $status -gt 128 && -e /proc/$1 ]]; do :; done
+  ((status == 127)) && { wait "$1" 2>/dev/null; status=$?; }
   return "$status"
 }
 
