@@ -1,6 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Deployment } from '../../functions/aws/deployments.ts';
+import { closeServer } from '../emulators/close-server.ts';
 
 type Answer = {
   readonly method: string | undefined;
@@ -74,12 +75,6 @@ export class CloudFormation {
   }
 
   async stop(): Promise<void> {
-    const closed = new Promise<void>((resolve) => {
-      this.#server.close(() => {
-        resolve();
-      });
-    });
-    this.#server.closeAllConnections();
-    await closed;
+    await closeServer(this.#server);
   }
 }

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { signerOf, type OnCall } from './aws-call.ts';
+import { closeServer } from '../close-server.ts';
 
 /** One call of an AWS JSON 1.0 or 1.1 service, as the SDK sent it. */
 export type Call = {
@@ -88,13 +89,7 @@ export class JsonService {
   }
 
   async stop(): Promise<void> {
-    const closed = new Promise<void>((resolve) => {
-      this.#server.close(() => {
-        resolve();
-      });
-    });
-    this.#server.closeAllConnections();
-    await closed;
+    await closeServer(this.#server);
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
