@@ -11,11 +11,17 @@ import type { Queues } from './queues.ts';
 import type { RoomFunction } from './rooms/room-function.ts';
 import type { RunnerImage } from './runner-image.ts';
 
+type Room = { readonly function: RoomFunction };
+/** `end-fleet` is not among them: whoever deletes the stack watches it. */
+type Rooms = Readonly<Record<Exclude<FunctionName, 'build-image' | 'end-fleet'>, Room>> & {
+  /** Where images are built. */
+  readonly 'build-image'?: Room;
+};
+
 export type Watched = {
   readonly fleet: Fleet;
   readonly queues: Queues;
-  /** By the name of the room. */
-  readonly functions: Readonly<Record<string, RoomFunction>>;
+  readonly rooms: Rooms;
   readonly image: RunnerImage;
 };
 
@@ -159,13 +165,13 @@ function rulesOfQueues({ queues }: Watched): Rule[] {
   ];
 }
 
-function rulesOfFunctions({ fleet, functions }: Watched): Rule[] {
+function rulesOfFunctions({ fleet, rooms }: Watched): Rule[] {
   const failed = { statistic: Stats.SUM, period: fiveMinutes };
   return [
-    ...Object.entries(functions).map(([name, room]): Rule => ({
+    ...Object.entries(rooms).map(([name, room]): Rule => ({
       kind: 'FunctionErrors',
       about: name,
-      metric: room.metricErrors(name === 'build-image' ? { ...failed, period: Duration.hours(1) } : failed),
+      metric: room.function.metricErrors(name === 'build-image' ? { ...failed, period: Duration.hours(1) } : failed),
       threshold: 1,
       ...(sweeps.some((sweep) => sweep === name) && lasting),
       ...(name === 'build-image' && { datapointsToAlarm: 2, evaluationPeriods: 3 }),
@@ -177,14 +183,12 @@ function rulesOfFunctions({ fleet, functions }: Watched): Rule[] {
       threshold: 1,
       ...lasting,
     })),
-    ...Object.entries(functions)
-      .filter(([name]) => name === 'webhook')
-      .map(([, room]): Rule => ({
-        // GitHub gets a 503 that the function knows nothing of.
-        kind: 'WebhookThrottled',
-        metric: room.metricThrottles(failed),
-        threshold: 1,
-      })),
+    {
+      // GitHub gets a 503 that the function knows nothing of.
+      kind: 'WebhookThrottled',
+      metric: rooms.webhook.function.metricThrottles(failed),
+      threshold: 1,
+    },
     {
       // A message that fails is tried again: Lambda does not count it as an error of the function.
       kind: 'LaunchErrors',

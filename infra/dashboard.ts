@@ -158,8 +158,8 @@ function whatGitHubSays({ fleet }: DashboardProps): GraphWidget[] {
   ];
 }
 
-function howFunctionsFare({ fleet, functions }: DashboardProps): GraphWidget[] {
-  const rooms = Object.entries(functions);
+function howFunctionsFare({ fleet, rooms: watched }: DashboardProps): GraphWidget[] {
+  const rooms = Object.entries(watched).map(([name, room]) => [name, room.function] as const);
   const sum = { statistic: Stats.SUM, period: fiveMinutes };
   return [
     graph(

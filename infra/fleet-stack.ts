@@ -74,9 +74,8 @@ export class FleetStack extends Stack {
     end.node.addDependency(network, cluster, tables);
     for (const room of Object.values(rooms)) room.node.addDependency(end);
 
-    const functions = Object.fromEntries(Object.entries(rooms).map(([name, room]) => [name, room.function]));
-    const { alarms } = new Alarms(this, 'Alarms', { fleet, queues, functions, image });
-    const dashboard = new Dashboard(this, 'Dashboard', { fleet, queues, functions, image, alarms });
+    const { alarms } = new Alarms(this, 'Alarms', { fleet, queues, rooms, image });
+    const dashboard = new Dashboard(this, 'Dashboard', { fleet, queues, rooms, image, alarms });
 
     new CfnOutput(this, 'WebhookUrl', { value: webhook.url, description: "The GitHub App's webhook URL" });
     new CfnOutput(this, 'AppIdParameter', { value: parameters.names.appId, description: "Holds the GitHub App's id" });

@@ -8,6 +8,7 @@ export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string | (() => string | Promise<string>) = String(holds),
   withinMs = 30_000,
+  everyMs = 10,
 ): Promise<void> {
   const end = performance.now() + withinMs;
   while (!(await holds())) {
@@ -16,6 +17,6 @@ export async function until(
         `after ${withinMs / 1000} s it must be so that ${typeof what === 'string' ? what : await what()}`,
       );
     }
-    await wait(10);
+    await wait(everyMs);
   }
 }

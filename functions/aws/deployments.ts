@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
+import { messageOf } from '../contracts/errors.ts';
 
 /** CloudFormation waits for a function while it deploys, updates or deletes the stack. */
 export type Deployment = CloudFormationCustomResourceEvent;
@@ -50,6 +51,6 @@ async function put(url: string, body: string): Promise<string> {
     });
     return response.ok ? 'told' : `HTTP ${response.status}`;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }

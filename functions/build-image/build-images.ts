@@ -1,6 +1,7 @@
 import type { RunnerRelease } from '../contracts/claim.ts';
 import { buildVariables, type Arch, type RunnerImage } from '../contracts/runner-image.ts';
 import { decideBuild, type BuildView } from './decide-build.ts';
+import { messageOf } from '../contracts/errors.ts';
 
 export type ImagePorts = {
   readonly now: () => number;
@@ -32,7 +33,7 @@ export type ImagePass = {
 export async function buildImages(mayReplace: boolean, ports: ImagePorts): Promise<ImagePass> {
   const failures: string[] = [];
   const releases = await ports.findReleases().catch((error: unknown): Record<string, RunnerRelease> => {
-    failures.push(`no runner release: ${describe(error)}`);
+    failures.push(`no runner release: ${messageOf(error)}`);
     return {};
   });
   const verdicts: ImageVerdict[] = [];
@@ -40,7 +41,7 @@ export async function buildImages(mayReplace: boolean, ports: ImagePorts): Promi
     try {
       verdicts.push(await buildImage({ arch, release: releases[arch], mayReplace }, ports));
     } catch (error) {
-      failures.push(`${arch}: ${describe(error)}`);
+      failures.push(`${arch}: ${messageOf(error)}`);
     }
   }
   return { verdicts, failures };
@@ -61,8 +62,4 @@ async function buildImage(
   if (decision.kind !== 'build') return { kind: decision.kind, ...about };
   const variables = buildVariables({ arch, release: decision.release, source });
   return { kind: await ports.startBuild(arch, variables), ...about };
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -32,3 +32,8 @@ export class GitHubError extends Error {
 export class MissingSecretError extends Error {
   override readonly name = 'MissingSecretError';
 }
+
+/** Anything may be thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

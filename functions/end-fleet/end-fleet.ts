@@ -1,4 +1,5 @@
 import type { RunnerTask } from '../contracts/task-order.ts';
+import { messageOf } from '../contracts/errors.ts';
 
 export type EndPorts = {
   readonly now: () => number;
@@ -40,7 +41,7 @@ export async function endFleet(until: number, ports: EndPorts): Promise<EndVerdi
         await ports.stopTask(taskArn, reason);
         ending.add(taskArn);
       } catch (error) {
-        failures.push(error instanceof Error ? error.message : String(error));
+        failures.push(messageOf(error));
       }
     }
     const seen = ending.size === 0 ? [] : await ports.lookAtTasks([...ending]);

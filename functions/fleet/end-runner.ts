@@ -2,6 +2,7 @@ import type { UnservedLaunch } from '../contracts/job-news.ts';
 import type { JobRecord, RunnerRecord } from '../contracts/ledger-records.ts';
 import type { EndingDecision } from './decide-ending.ts';
 import { backOff } from '../contracts/limits.ts';
+import { messageOf } from '../contracts/errors.ts';
 
 export type EndRunnerPorts = {
   readonly now: () => number;
@@ -86,6 +87,6 @@ export async function deleteRegistration(
     const registered = await github.findRegistered(runner.scope, runner.runnerId);
     return registered === undefined ? 'gone' : await github.deleteRegistered(runner.scope, registered.id);
   } catch (error) {
-    return `left to the sweep: ${error instanceof Error ? error.message : String(error)}`;
+    return `left to the sweep: ${messageOf(error)}`;
   }
 }

@@ -1,5 +1,5 @@
 import { RequestError } from '@octokit/request-error';
-import { GitHubError, type GitHubFailure } from '../contracts/errors.ts';
+import { GitHubError, type GitHubFailure, messageOf } from '../contracts/errors.ts';
 
 type Request = { readonly method?: string; readonly url?: string };
 
@@ -16,7 +16,7 @@ export function translateError(error: unknown, { method = '', url = '' }: Reques
       error instanceof TypeError || (error instanceof Error && error.name.endsWith('Error') && 'code' in error);
     const aborted = error instanceof Error && ['AbortError', 'TimeoutError'].includes(error.name);
     const kind: GitHubFailure = unreachable || aborted ? 'unavailable' : 'refused';
-    return new GitHubError(kind, `${what}: ${error instanceof Error ? error.message : String(error)}`, {
+    return new GitHubError(kind, `${what}: ${messageOf(error)}`, {
       cause: error,
     });
   }

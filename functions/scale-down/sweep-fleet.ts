@@ -10,6 +10,7 @@ import { decideEnding, type EndingDecision } from '../fleet/decide-ending.ts';
 import { endRunner, type EndRunnerPorts } from '../fleet/end-runner.ts';
 import { decideFate, isWorthALook, type Fate } from './decide-fate.ts';
 import { sweepRegistration, sweepTask, type StrangerPorts } from './sweep-strangers.ts';
+import { messageOf } from '../contracts/errors.ts';
 
 export type FleetPorts = EndRunnerPorts &
   StrangerPorts & {
@@ -62,7 +63,7 @@ export async function sweepFleet(ports: FleetPorts): Promise<FleetVerdict> {
       const done = await act();
       if (done !== undefined) swept.push(done);
     } catch (error) {
-      failures.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      failures.push(`${what}: ${messageOf(error)}`);
     }
   };
 

@@ -26,6 +26,7 @@ import { registrationReader } from '../github/registrations.ts';
 import { githubRunners } from '../github/runners.ts';
 import { imageWatch } from './image-watch.ts';
 import { launchRunner, type LaunchPorts, type LaunchVerdict } from './launch-runner.ts';
+import { messageOf } from '../contracts/errors.ts';
 
 const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);
 const { log, count, measure, flush } = telemetry('scale-up', settings.fleet);
@@ -127,7 +128,7 @@ async function failed({ body, messageId, receives }: Received, error: unknown): 
   const jobId = isLast ? jobOf(body) : undefined;
   const job = jobId === undefined ? undefined : await jobs.readJob(jobId);
   if (job === undefined) return false;
-  const note = `its launch failed ${receives} times: ${error instanceof Error ? error.message : String(error)}`;
+  const note = `its launch failed ${receives} times: ${messageOf(error)}`;
   if (!isPassing(error)) {
     await jobs.giveUpJob(job, 'refused', note);
     return false;

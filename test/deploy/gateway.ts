@@ -1,6 +1,7 @@
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { closeServer } from '../emulators/close-server.ts';
+import { messageOf } from '../../functions/contracts/errors.ts';
 
 /** A request that somebody else than MiniStack answers. */
 type Diversion = {
@@ -129,5 +130,5 @@ async function bytesOf(stream: IncomingMessage): Promise<Buffer> {
 
 function fail(response: ServerResponse, error: unknown): void {
   if (!response.headersSent) response.writeHead(502, { 'content-type': 'text/plain' });
-  response.end(error instanceof Error ? error.message : String(error));
+  response.end(messageOf(error));
 }

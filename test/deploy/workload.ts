@@ -1,11 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import type { Profile } from '../../functions/contracts/profile.ts';
 import { admitJob } from '../../functions/fleet/admit-job.ts';
 import type { Fleet } from '../../infra/define-fleet.ts';
 import type { GitHubEmulator } from '../emulators/github/server.ts';
+import { until } from '../until.ts';
 
 /** What a job needs so that this profile, of all of the fleet, serves it. */
 type Asked = { readonly repo: string; readonly labels: readonly string[] };
@@ -72,7 +72,7 @@ export class Gate {
   }
 }
 
-/** Looks again and again until it is so, and gives up with a sentence. The deadline is for a machine four times slower. */
+/** Until it is so, with bounds for a whole stack on a machine four times slower. */
 export async function eventually(
   what: string,
   holds: () => boolean | Promise<boolean>,
@@ -86,13 +86,6 @@ export async function eventually(
     readonly trouble?: () => Promise<string>;
   } = {},
 ): Promise<void> {
-  const end = Date.now() + withinSeconds * 1000;
-  while (!(await holds())) {
-    if (Date.now() > end) {
-      throw new Error(
-        `within ${withinSeconds} s it must be so that ${what}${trouble === undefined ? '' : `, but ${await trouble()}`}`,
-      );
-    }
-    await wait(everySeconds * 1000);
-  }
+  const described = async (): Promise<string> => (trouble === undefined ? what : `${what}, but ${await trouble()}`);
+  await until(holds, described, withinSeconds * 1000, everySeconds * 1000);
 }

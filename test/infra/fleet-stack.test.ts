@@ -1,17 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Match, Template } from 'aws-cdk-lib/assertions';
-import { App } from 'aws-cdk-lib/core';
-import { CloudAssembly } from 'aws-cdk-lib/cx-api';
+import type { App } from 'aws-cdk-lib/core';
 import { decodeSettings, encodeChoices } from '../../functions/contracts/settings.ts';
 import { defineFleet } from '../../infra/define-fleet.ts';
 import type { FleetConfig } from '../../infra/define-fleet.ts';
 import { FleetStack } from '../../infra/fleet-stack.ts';
-import { functionNames, inEachFunction } from '../../infra/function-bundle.ts';
+import { functionNames } from '../../infra/function-bundle.ts';
+import { newApp, stubBundles } from './new-app.ts';
 
-const { context } = JSON.parse(readFileSync('cdk.json', 'utf8')) as { context: Record<string, unknown> };
 const config: FleetConfig = {
   name: 'ci',
   github: { owners: ['acme'] },
@@ -37,27 +33,21 @@ type Statement = {
 };
 type Resource = { readonly Type: string; readonly Properties: Record<string, unknown> };
 
-let bundle: string;
+let stub: ReturnType<typeof stubBundles>;
 let stack: FleetStack;
 let template: Template;
 
 function deploy(changed: Partial<FleetConfig> = {}): FleetStack {
   const fleet = defineFleet({ ...config, ...changed });
-  const bundles = inEachFunction(() => bundle);
-  const app = new App({ context, builtinCloudFormationValidation: false });
-  return new FleetStack(app, `github-runners-${fleet.choices.fleet}`, { fleet, bundles });
+  return new FleetStack(newApp(), `github-runners-${fleet.choices.fleet}`, { fleet, bundles: stub.bundles });
 }
 
 beforeAll(() => {
-  bundle = mkdtempSync(join(tmpdir(), 'stub-bundle-'));
-  writeFileSync(join(bundle, 'index.js'), 'exports.handler = async () => {};');
+  stub = stubBundles();
   stack = deploy();
   template = Template.fromStack(stack);
 });
-afterAll(() => {
-  rmSync(bundle, { recursive: true, force: true });
-  CloudAssembly.cleanupTemporaryDirectories();
-});
+afterAll(() => stub.remove());
 
 function resourcesOf(type: string, from = template): Resource[] {
   return Object.values(from.findResources(type) as Record<string, Resource>);

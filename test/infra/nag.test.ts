@@ -1,31 +1,23 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { App } from 'aws-cdk-lib/core';
-import { CloudAssembly } from 'aws-cdk-lib/cx-api';
 import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
 import { defineFleet } from '../../infra/define-fleet.ts';
 import { FleetStack } from '../../infra/fleet-stack.ts';
-import { inEachFunction } from '../../infra/function-bundle.ts';
 import { acknowledged, type Acknowledgement } from './nag-acknowledged.ts';
-
-const { context } = JSON.parse(readFileSync('cdk.json', 'utf8')) as { context: Record<string, unknown> };
+import { newApp, stubBundles } from './new-app.ts';
 
 type Finding = { readonly rule: string; readonly path: string };
 
-let code: string;
+let stub: ReturnType<typeof stubBundles>;
 let findings: readonly Finding[];
 beforeAll(() => {
-  code = mkdtempSync(join(tmpdir(), 'stub-bundle-'));
-  writeFileSync(join(code, 'index.js'), 'exports.handler = async () => {};');
+  stub = stubBundles();
   const fleet = defineFleet({
     name: 'ci',
     github: { owners: ['acme'] },
     profiles: { small: { labels: ['fargate-small'] }, large: { labels: ['fargate-large'], arch: 'arm64' } },
   });
-  const app = new App({ context, builtinCloudFormationValidation: false });
-  const stack = new FleetStack(app, 'fleet', { fleet, bundles: inEachFunction(() => code) });
+  const app = newApp();
+  const stack = new FleetStack(app, 'fleet', { fleet, bundles: stub.bundles });
   findings = [new AwsSolutionsChecks(app), new ServerlessChecks(app)].flatMap((pack) =>
     pack.validateScope(stack).violations.flatMap(({ ruleName, violatingResources }) =>
       violatingResources.map(({ constructPath = '' }) => ({
@@ -35,10 +27,7 @@ beforeAll(() => {
     ),
   );
 });
-afterAll(() => {
-  rmSync(code, { recursive: true, force: true });
-  CloudAssembly.cleanupTemporaryDirectories();
-});
+afterAll(() => stub.remove());
 
 describe('cdk-nag', () => {
   test('finds nothing that is not left so for a written reason', () => {

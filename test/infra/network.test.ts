@@ -1,14 +1,13 @@
-import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { Template } from 'aws-cdk-lib/assertions';
-import { App, Stack } from 'aws-cdk-lib/core';
+import { Stack, type App } from 'aws-cdk-lib/core';
 import { CloudAssembly } from 'aws-cdk-lib/cx-api';
 import { defineFleet } from '../../infra/define-fleet.ts';
 import type { FleetConfig } from '../../infra/define-fleet.ts';
 import { Network } from '../../infra/network.ts';
+import { newApp } from './new-app.ts';
 import { synthFleet } from './synth-fleet.ts';
 
-const { context } = JSON.parse(readFileSync('cdk.json', 'utf8')) as { context: Record<string, unknown> };
 const fleet: FleetConfig = {
   name: 'ci',
   // No kind of network is refused to a host of one's own.
@@ -41,7 +40,7 @@ type Made = {
 afterAll(() => CloudAssembly.cleanupTemporaryDirectories());
 
 function make(network: FleetConfig['network']): Made {
-  const app = new App({ context, builtinCloudFormationValidation: false });
+  const app = newApp();
   const stack = new Stack(app, 'github-runners-ci');
   const made = new Network(stack, 'Network', defineFleet({ ...fleet, ...(network && { network }) }).network);
   return {

@@ -1,15 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Template } from 'aws-cdk-lib/assertions';
-import { App } from 'aws-cdk-lib/core';
-import { CloudAssembly } from 'aws-cdk-lib/cx-api';
 import { defineFleet } from '../../infra/define-fleet.ts';
 import type { FleetConfig } from '../../infra/define-fleet.ts';
 import { FleetStack } from '../../infra/fleet-stack.ts';
-import { inEachFunction } from '../../infra/function-bundle.ts';
+import { newApp, stubBundles } from './new-app.ts';
 
-const { context } = JSON.parse(readFileSync('cdk.json', 'utf8')) as { context: Record<string, unknown> };
 const config: FleetConfig = {
   name: 'ci',
   github: { owners: ['acme'] },
@@ -18,16 +12,12 @@ const config: FleetConfig = {
 
 /** The template of a fleet of two profiles, `small` and `large`, with functions that do nothing. */
 export function synthFleet(changed: Partial<FleetConfig> = {}): Template {
-  const code = mkdtempSync(join(tmpdir(), 'stub-bundle-'));
-  writeFileSync(join(code, 'index.js'), 'exports.handler = async () => {};');
-  const bundles = inEachFunction(() => code);
-  const app = new App({ context, builtinCloudFormationValidation: false });
+  const { bundles, remove } = stubBundles();
   const fleet = defineFleet({ ...config, ...changed });
   try {
-    return Template.fromStack(new FleetStack(app, 'github-runners-ci', { fleet, bundles }));
+    return Template.fromStack(new FleetStack(newApp(), 'github-runners-ci', { fleet, bundles }));
   } finally {
-    rmSync(code, { recursive: true, force: true });
-    CloudAssembly.cleanupTemporaryDirectories();
+    remove();
   }
 }
 

@@ -1,18 +1,17 @@
-import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { Template } from 'aws-cdk-lib/assertions';
-import { App, Stack } from 'aws-cdk-lib/core';
+import { Stack } from 'aws-cdk-lib/core';
 import { CloudAssembly } from 'aws-cdk-lib/cx-api';
 import { Tables } from '../../infra/tables.ts';
+import { newApp } from './new-app.ts';
 
-const { context } = JSON.parse(readFileSync('cdk.json', 'utf8')) as { context: Record<string, unknown> };
 const gone = { DeletionPolicy: 'Delete', UpdateReplacePolicy: 'Delete' };
 const kept = { DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' };
 
 afterAll(() => CloudAssembly.cleanupTemporaryDirectories());
 
 function make(options: Partial<ConstructorParameters<typeof Tables>[2]>): { ledger: unknown; claims: unknown } {
-  const stack = new Stack(new App({ context, builtinCloudFormationValidation: false }), 'github-runners-ci');
+  const stack = new Stack(newApp(), 'github-runners-ci');
   const { ledger, claims } = new Tables(stack, 'Tables', { pointInTimeRecovery: false, keepOnDestroy: [], ...options });
   const template = Template.fromStack(stack).findResources('AWS::DynamoDB::Table');
   const resourceOf = (name: string): unknown => template[(stack.resolve(name) as { Ref: string }).Ref];

@@ -1,14 +1,12 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { App } from 'aws-cdk-lib/core';
+import type { App } from 'aws-cdk-lib/core';
 import fleet from '../../infra/config.ts';
 import { defineFleet, type Fleet } from '../../infra/define-fleet.ts';
 import { FleetStack } from '../../infra/fleet-stack.ts';
-import { inEachFunction } from '../../infra/function-bundle.ts';
+import { newApp, stubBundles } from './new-app.ts';
 
-const { context } = JSON.parse(readFileSync('cdk.json', 'utf8')) as { context: Record<string, unknown> };
 const github = { owners: ['acme'] };
 
 const fleets: readonly [string, Fleet][] = [
@@ -41,21 +39,17 @@ const fleets: readonly [string, Fleet][] = [
 ];
 
 describe("the template, by CDK's rules for CloudFormation", () => {
-  let directory: string;
+  let stub: ReturnType<typeof stubBundles>;
   beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), 'validation-'));
-    mkdirSync(join(directory, 'code'));
-    writeFileSync(join(directory, 'code', 'index.js'), 'exports.handler = async () => {};');
+    stub = stubBundles();
   });
-  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+  afterEach(() => stub.remove());
 
   function findings(one: Fleet): unknown[] {
-    const outdir = join(directory, 'out');
-    const app = new App({ context, outdir, builtinCloudFormationValidation: true });
-    const bundles = inEachFunction(() => join(directory, 'code'));
-    const { node } = new FleetStack(app, 'github-runners', { fleet: one, bundles });
-    (node.root as App).synth();
-    const report = readFileSync(join(outdir, 'validation-report.json'), 'utf8');
+    const app = newApp({ builtinCloudFormationValidation: true });
+    const { node } = new FleetStack(app, 'github-runners', { fleet: one, bundles: stub.bundles });
+    const { directory } = (node.root as App).synth();
+    const report = readFileSync(join(directory, 'validation-report.json'), 'utf8');
     return (JSON.parse(report) as { pluginReports: unknown[] }).pluginReports;
   }
 

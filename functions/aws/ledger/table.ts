@@ -17,6 +17,7 @@ import {
 } from '@aws-sdk/lib-dynamodb';
 import { openIndex } from '../../contracts/table-shape.ts';
 import { clientOptions } from '../requests.ts';
+import { messageOf } from '../../contracts/errors.ts';
 
 export type Item = Readonly<Record<string, unknown>>;
 
@@ -250,7 +251,7 @@ export function decodeEach<T>(items: readonly Item[], decode: (item: Item) => T)
     try {
       return [decode(item)];
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       console.error(
         JSON.stringify({ level: 'ERROR', message: 'ledger: unreadable item', id: item['id'], error: message }),
       );
