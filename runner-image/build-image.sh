@@ -16,7 +16,8 @@
 #   RUNNER_VERSION         for example 2.336.0
 #   RUNNER_URL             where actions-runner-linux-<ARCH>-<RUNNER_VERSION>.tar.gz is
 #   RUNNER_SHA256          of that file
-#   SOURCE_HASH            of this directory; it becomes part of a tag
+#   SOURCE_HASH            of this directory and the choices below; it becomes part of a tag, and the image's revision
+#   SUDO, BUILD_TOOLS      yes or no, see the Dockerfile; by default yes and no
 #   AWS_REGION             by the AWS CLI
 #   CODEBUILD_BUILD_NUMBER tells the builds of a project apart; by default the time does
 #   TRY_SECONDS            how long a try of the image may take, and a pull; by default 300
@@ -29,6 +30,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 image=runner-image:built
 tools=runner-image:tools
 try_seconds=${TRY_SECONDS:-300}
+: "${SUDO:=yes}" "${BUILD_TOOLS:=no}"
 
 # From this size on, AWS advises to load lazily.
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-pull-behavior.html
@@ -61,6 +63,8 @@ check_environment() {
   must RUNNER_VERSION '[0-9]+\.[0-9]+\.[0-9]+' 'three numbers'
   must RUNNER_URL 'https?://.+' 'an http address'
   must RUNNER_SHA256 '[0-9a-f]{64}' 'a SHA-256 in hex'
+  must SUDO 'yes|no' 'yes or no'
+  must BUILD_TOOLS 'yes|no' 'yes or no'
   must SOURCE_HASH '[A-Za-z0-9._-]{1,100}' 'of letters, digits, dots and dashes, at most 100'
 }
 
@@ -77,6 +81,10 @@ build() {
     --build-arg "RUNNER_VERSION=$RUNNER_VERSION" \
     --build-arg "RUNNER_URL=$RUNNER_URL" \
     --build-arg "RUNNER_SHA256=$RUNNER_SHA256" \
+    --build-arg "SUDO=$SUDO" \
+    --build-arg "BUILD_TOOLS=$BUILD_TOOLS" \
+    --build-arg "BUILD_DATE=$(date --utc +%Y-%m-%dT%H:%M:%SZ)" \
+    --build-arg "REVISION=$SOURCE_HASH" \
     "$here"
 }
 
@@ -95,7 +103,7 @@ in_time() {
 try() {
   local code
   in_time docker run --rm --network none --volume "$here/smoke-test.sh:/smoke-test.sh:ro" --entrypoint /bin/bash \
-    "$1" /smoke-test.sh "$RUNNER_VERSION" || return
+    "$1" /smoke-test.sh "$RUNNER_VERSION" "$SUDO" "$BUILD_TOOLS" || return
   in_time docker run --rm --network none "$1"
   code=$?
   ((code == 65)) || { say "started without a claim, the image must end with 65, it ended with $code"; return 1; }

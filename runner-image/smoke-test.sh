@@ -1,11 +1,13 @@
 #!/bin/bash
 #
-# smoke-test.sh RUNNER_VERSION: runs inside the runner image, as root, and ends with 1 when a job could not run in it.
-# Every reason is said, not only the first. build-image.sh mounts it; it is no part of the image.
+# smoke-test.sh RUNNER_VERSION [SUDO] [BUILD_TOOLS]: runs inside the runner image, as root, and ends with 1 when a job could
+# not run in it. Every reason is said, not only the first. build-image.sh mounts it; it is no part of the image.
 # shellcheck disable=SC2317 # the checks are called by name, by `expect`
 set -uo pipefail
 
 version=${1-}
+sudo=${2-yes}
+build_tools=${3-no}
 home=/home/runner
 failures=0
 
@@ -48,6 +50,23 @@ has_commands() {
   done
 }
 
+# config.sh asks so, and refuses without.
+finds_icu() { ldconfig -NXv 2>&1 | grep --quiet libicu; }
+
+becomes_root() { is "$(as_runner sudo --non-interactive id --user 2>/dev/null)" "$1"; }
+
+# is_roots FILE...: the runner must not be able to change what it is started with, or what runs in each job.
+is_roots() {
+  local file
+  for file in "$@"; do
+    is "$(stat --format=%u "$file")" 0 || return
+    as_runner test ! -w "$file" || { printf '%s can be written' "$file"; return 1; }
+  done
+}
+
+# hook NAME: with no drop-in in the folder beside it, it does nothing, and well.
+hook_runs() { [[ $1 == /*.sh ]] && is "$(as_runner bash -e "$1" 2>&1)" ''; }
+
 makes_repository() { as_runner git init --quiet "$(as_runner mktemp --directory)"; }
 
 cd "$home" || exit 1
@@ -59,11 +78,20 @@ expect 'uid 1001 must be the user runner' is "$(as_runner id --user --name)" run
 expect 'the runner must be in the groups runner and docker' is "$(as_runner id --groups)" '1001 123'
 expect 'the runner must own its home' as_runner test -O "$home" -a -w "$home" -a -w "$home/_work"
 expect 'the runner must be able to write the tool cache' as_runner test -w "${RUNNER_TOOL_CACHE-}"
-expect 'the runner must become root by sudo, without a password' is "$(as_runner sudo --non-interactive id --user)" 0
+case $sudo in
+  yes) expect 'the runner must become root by sudo, without a password' becomes_root 0 ;;
+  *) expect 'the runner must not become root' becomes_root '' ;;
+esac
+[[ $build_tools == yes ]] && expect 'there must be build tools' has_commands cc c++ make pkg-config
+expect 'what the runner is started with must be root'"'"'s' is_roots /usr/local/bin /usr/local/bin/start-runner.sh
+expect 'hooks must be root'"'"'s' is_roots /opt /opt/runner-hooks /opt/runner-hooks/*
+expect 'the hook before a job must run' hook_runs "${ACTIONS_RUNNER_HOOK_JOB_STARTED-}"
+expect 'the hook after a job must run' hook_runs "${ACTIONS_RUNNER_HOOK_JOB_COMPLETED-}"
+expect 'config.sh must find libicu' finds_icu
 expect 'start-runner.sh must find its commands' \
-  has_commands base64 chroot curl env gzip mkdir mv rm sha256sum sleep stat tar
+  has_commands base64 chmod chown chroot cp curl date env gzip ln mkdir mv rm sha256sum sleep stat tar
 expect 'a job must find the usual commands' \
-  has_commands bzip2 file git git-lfs gpg jq lsb_release ps python3 rsync ssh sudo unzip wget xz zip zstd
+  has_commands bzip2 file git git-lfs gpg jq lsb_release ps python3 rsync ssh unzip wget xz zip zstd
 expect 'curl must be 7.88 or newer' curl_is_new_enough
 expect 'curl must know certificate authorities' test -s /etc/ssl/certs/ca-certificates.crt
 expect 'git must make a repository' makes_repository

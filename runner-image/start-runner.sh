@@ -37,6 +37,7 @@
 #   RUNNER_ALLOW_RUNASROOT      actions/runner's own variable: set, root stays root
 #   JOB_ENVIRONMENT_NAMES       what jobs see beyond job_variables below: names or PREFIX_*, separated by commas
 #   TASK_ROLE_FOR_JOBS          1 where the operator chose the task's role for its jobs: then they may ask for it
+#   DOCKER_EXTERNALS            where the Docker daemon beside the runner looks for the runner's externals, if there is one
 # Bounds, in seconds; a test shortens them:
 #   METADATA_SECONDS 15, CLAIM_SECONDS 15, DOWNLOAD_SECONDS 120, REGISTRATION_SECONDS 180
 #   STOP_SECONDS 110 (ECS kills 120 after its SIGTERM), QUIET_SECONDS 3, RESTART_SECONDS 5, UPDATE_SECONDS 30
@@ -187,14 +188,25 @@ fetch() {
 }
 
 # What is known about the task goes to the log, and to the file whose content the runner shows in "Set up job".
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html
 describe_task() {
-  local metadata arn image
+  local metadata task container arn family limits detail
   [[ ${given[ECS_CONTAINER_METADATA_URI_V4]-} ]] || finish 72 'ECS_CONTAINER_METADATA_URI_V4 must be set, it is not'
   metadata=$(fetch "${given[ECS_CONTAINER_METADATA_URI_V4]}/task") || finish 72 'the task metadata gave no answer'
-  arn=$(json_string TaskARN "$metadata")
-  image=$(json_string Image "$metadata")
+  task=${metadata%%\"Containers\"*}
+  container=$metadata
+  [[ $metadata =~ \"Name\"[[:space:]]*:[[:space:]]*\"runner\"(.*) ]] && container=${BASH_REMATCH[1]}
+  arn=$(json_string TaskARN "$task")
+  # <stack>_<profile>
+  family=$(json_string Family "$task")
+  detail="Task: $arn\\nProfile: ${family#*_}"
+  limits='\"CPU\"[[:space:]]*:[[:space:]]*([0-9.]+),[[:space:]]*\"Memory\"[[:space:]]*:[[:space:]]*([0-9]+)'
+  [[ $task =~ $limits ]] && detail+="\\nSize: ${BASH_REMATCH[1]} vCPU, ${BASH_REMATCH[2]} MiB"
+  detail+="\\nImage: $(json_string Image "$container")"
+  detail+="\\nImage id: $(json_string ImageID "$container")"
   say "task ${arn:-unknown}"
-  printf '[{"group":"Fargate task","detail":"%s\\nImage: %s"}]\n' "$arn" "$image" >.setup_info
+  # A full disk is found out where it matters.
+  printf '[{"group":"Task","detail":"%s"}]\n' "$detail" 2>/dev/null >.setup_info
 }
 
 read_credentials() {
@@ -212,13 +224,14 @@ read_credentials() {
   [[ $access_key && $secret_key ]] || finish 72 'the task role gave no credentials'
 }
 
-# delete_claim: prints the answer's body, then a line "<status> <seconds until the request could be sent>".
+# delete_claim: prints the answer's body, then a line "<status> <seconds until the request could be sent> <the answer's date>".
 delete_claim() {
   local endpoint=${given[AWS_ENDPOINT_URL_DYNAMODB]-} region=${given[AWS_REGION]} request
   request='{"TableName":"'${given[CLAIMS_TABLE]}'","Key":{"id":{"S":"claim#'${given[CLAIM_ID]}'"}},'
   request+='"ConditionExpression":"attribute_exists(id) AND expiresAt > :now",'
   request+='"ExpressionAttributeValues":{":now":{"N":"'$EPOCHSECONDS'"}},"ReturnValues":"ALL_OLD"}'
-  curl -q --silent --connect-timeout 3 --max-time "$claim_seconds" --write-out '\n%{http_code} %{time_pretransfer}' \
+  curl -q --silent --connect-timeout 3 --max-time "$(((claim_seconds + 2) / 3))" \
+    --write-out '\n%{http_code} %{time_pretransfer} %header{date}' \
     --aws-sigv4 "aws:amz:$region:dynamodb" --config - <<-CONFIG
 		url = $(quote "${endpoint:-https://dynamodb.$region.amazonaws.com}/")
 		user = $(quote "$access_key:$secret_key")
@@ -229,32 +242,58 @@ delete_claim() {
 	CONFIG
 }
 
-# The claim is read by deleting it, so whoever comes second finds none. Once the request may have arrived it is never
-# sent again: the second answer would say "no claim", and we could not know that the first one had been ours.
+# The claim is read by deleting it, so whoever comes second finds none. What may pass is asked again. A request that got
+# no answer may have taken the claim all the same: then "no claim" leaves open whose fault it is, and is not said.
 take_claim() {
-  local answer status sent whole end
+  local answer status sent date failed reason end doubt='' wait_ms=200
   read_clock
   end=$((now + claim_seconds * 1000))
   while :; do
     answer=$(delete_claim)
-    whole=$?
-    status=${answer##*$'\n'}
+    failed=$?
+    read -r status sent date <<<"${answer##*$'\n'}"
     answer=${answer%$'\n'*}
-    sent=${status#* }
-    status=${status%% *}
+    if ((failed)); then
+      reason='gave no answer'
+      [[ $sent == 0.000000 ]] || doubt=yes
+    else
+      reason="answered $status"
+      case $status in
+        200)
+          decode_claim "$(json_string S "${answer#*\"body\"}")"
+          return
+          ;;
+        5??) doubt=yes ;;
+        400) judge_refusal "$(json_string __type "$answer")" ;;
+        *) finish 72 "the claims table $reason" ;;
+      esac
+    fi
     read_clock
-    if [[ $sent != 0.000000 ]] || ((now > end)); then break; fi
-    sleep 0.3
+    ((now + wait_ms < end)) || finish 72 "the claims table $reason, asked for $claim_seconds s"
+    sleep "0.$(printf %03d $((wait_ms / 2 + RANDOM % (wait_ms / 2))))"
+    wait_ms=$((wait_ms < 1000 ? wait_ms * 2 : wait_ms))
   done
-  ((whole == 0)) || finish 72 'the claims table gave no answer'
-  case $status in
-    200) decode_claim "$(json_string S "${answer#*\"body\"}")" ;;
-    400)
-      [[ $answer == *ConditionalCheckFailed* ]] && finish 65 'the claim is used, revoked or expired'
-      finish 72 "the claims table refused the request: $(json_string __type "$answer")"
+}
+
+# judge_refusal TYPE: returns where it may pass. The variables are take_claim's.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+judge_refusal() {
+  case ${1#*#} in
+    ConditionalCheckFailedException)
+      [[ $doubt ]] && finish 72 'the claim is gone, perhaps by a request of ours that got no answer'
+      finish 65 'the claim is used, revoked or expired'
       ;;
-    *) finish 72 "the claims table answered $status" ;;
+    ThrottlingException | ProvisionedThroughputExceededException | RequestLimitExceeded) reason="answered ${1#*#}" ;;
+    *) finish 72 "the claims table refused the request: ${1#*#}$(describe_skew "$date")" ;;
   esac
+}
+
+# describe_skew DATE: says if the clock differs so much from an answer's date that signatures are refused: five minutes.
+describe_skew() {
+  local theirs off
+  theirs=$(date --date="${1%$'\r'}" +%s 2>/dev/null) || return
+  off=$((EPOCHSECONDS - theirs))
+  ((off > 240 || off < -240)) && printf '; the clock is off by %d s' "$off"
 }
 
 # decode_claim BASE64: fills `claim`; see functions/contracts/claim.ts.
@@ -350,7 +389,7 @@ register() {
     # An attempt that failed half-way leaves files that make the next one say "already configured".
     rm -f .runner .credentials .credentials_rsaparams
     output=$(ACTIONS_RUNNER_INPUT_TOKEN=${claim[token]} "${as_runner[@]}" ./config.sh "${options[@]}" 2>&1 </dev/null) &&
-      [[ -e .runner ]] && return
+      return
     judge_registration "$output"
     reason=${reason//"${claim[token]}"/***}
     case $verdict in
@@ -379,7 +418,9 @@ judge_registration() {
   done <<<"$1"
   case $1 in
     *'deprecated'* | *'version'*'no longer supported'* | *'ersion is too old'* | *'minimum'*'version'*) verdict=deprecated ;;
-    *'Must not run with sudo'* | *'Dependencies is missing'* | *'Libicu'*) verdict=broken ;;
+    *'Must not run with sudo'* | *'ependencies is missing'* | *'No space left on device'* | *'Access to the path'*'denied'*)
+      verdict=broken
+      ;;
     *'ould not find any self-hosted runner group'* | *'runner exists with the same name'*) verdict=refused ;;
     *)
       case $reason in
@@ -391,9 +432,21 @@ judge_registration() {
   esac
 }
 
+# With a Docker daemon beside it, some of the runner's directories are volumes, since the daemon looks for what it mounts
+# into job containers at the same path in a file system of its own. They come empty, and root's. See docs/docker.md.
+share_with_docker() {
+  local externals=${given[DOCKER_EXTERNALS]-} cli=/usr/local/libexec/docker/docker
+  # Whoever is not root is on a developer's machine.
+  [[ $externals && $EUID == 0 ]] || return 0
+  chown "$runner_uid:$runner_uid" _work ${given[RUNNER_TOOL_CACHE]:+"${given[RUNNER_TOOL_CACHE]}"} &&
+    chmod 1777 /tmp &&
+    { [[ ! -x $cli ]] || type -P docker >/dev/null || ln -s "$cli" /usr/local/bin/docker; } &&
+    cp --archive externals/. "$externals"
+}
+
 # The child's whole life. What the supervisor needs to know, none of it secret, goes back by fd 4.
 prepare_runner() {
-  local version installed doubt
+  local version installed doubt sharing
   [[ ${given[CLAIM_ID]-} =~ ^[A-Za-z0-9._-]{1,200}$ ]] || finish 65 'CLAIM_ID must name a claim'
   [[ ${given[AWS_REGION]-} && ${given[CLAIMS_TABLE]-} ]] || finish 72 'AWS_REGION and CLAIMS_TABLE must be set'
   # .NET takes a moment to say its version: long enough to ask for the claim meanwhile.
@@ -405,7 +458,10 @@ prepare_runner() {
   read -r -t 20 installed <&"$version"
   exec {version}<&-
   install_version
+  share_with_docker &
+  sharing=$!
   register
+  wait "$sharing" || finish 74 'the directories that the runner shares with Docker could not be prepared'
   say "registered ${claim[name]} with labels ${claim[labels]-}"
   printf '%s %s\n' "${claim[idle-seconds]}" "${claim[max-seconds]}" >&4
 }
@@ -479,6 +535,8 @@ await_registration() {
   child=''
   exec {from_child}<&-
   [[ $stopping ]] && finish 69 'interrupted before the runner was registered'
+  ((status > 128)) && finish "$status" "killed by signal $((status - 128)) before the runner was registered"
+  # Whatever else it ended with, it said why.
   ((status == 0)) || exit "$status"
 }
 

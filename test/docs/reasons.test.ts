@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { exitCodes } from '../../functions/contracts/exit-code.ts';
 import { endings, waitReasons } from '../../functions/contracts/reasons.ts';
 import { codeSpans, tableRows } from './markdown-tables.ts';
 
@@ -12,5 +13,11 @@ describe('docs/operations.md', () => {
   test('has one row for every ending of a runner', () => {
     const rows = tableRows('operations.md', 'How runners end');
     expect(rows.flatMap((row) => codeSpans(row['ending'] ?? '')).toSorted()).toEqual([...endings].toSorted());
+  });
+
+  test('has one row for every exit code of a task', () => {
+    const rows = tableRows('operations.md', 'How a task ends');
+    const table = rows.map((row) => [row['code'] ?? '', codeSpans(row['name'] ?? '')[0]]);
+    expect(Object.fromEntries(table)).toEqual(exitCodes);
   });
 });

@@ -148,8 +148,17 @@ describe('a build of the image', () => {
     build();
     const [built = ''] = calls().filter((call) => call.includes('--tag runner-image:built'));
     expect(built).toContain(`--build-arg RUNNER_VERSION=2.336.0 --build-arg RUNNER_URL=${environment.RUNNER_URL}`);
-    expect(built).toContain(`--build-arg RUNNER_SHA256=${environment.RUNNER_SHA256} ${source}`);
-    expect(calls().filter((call) => call.endsWith('/smoke-test.sh 2.336.0'))).toHaveLength(2);
+    expect(built).toContain(`--build-arg RUNNER_SHA256=${environment.RUNNER_SHA256}`);
+    expect(built).toMatch(/--build-arg BUILD_DATE=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ --build-arg REVISION=abc123 /);
+    expect(built.endsWith(` ${source}`)).toBe(true);
+    expect(calls().filter((call) => call.endsWith('/smoke-test.sh 2.336.0 yes no'))).toHaveLength(2);
+  });
+
+  test('builds what the operator chose, and tries for it', () => {
+    build({ SUDO: 'no', BUILD_TOOLS: 'yes' });
+    const [built = ''] = calls().filter((call) => call.includes('--tag runner-image:built'));
+    expect(built).toContain('--build-arg SUDO=no --build-arg BUILD_TOOLS=yes ');
+    expect(calls().filter((call) => call.endsWith('/smoke-test.sh 2.336.0 no yes'))).toHaveLength(2);
   });
 
   test('keeps the password of the registry from command lines and the log, and leaves no file', () => {
@@ -237,6 +246,8 @@ describe('a build that fails', () => {
     ['RUNNER_VERSION', 'v2.336.0'],
     ['RUNNER_URL', '/runner.tar.gz'],
     ['RUNNER_SHA256', ''],
+    ['SUDO', 'true'],
+    ['BUILD_TOOLS', '1'],
     ['SOURCE_HASH', 'a b'],
   ])('for a wrong %s has not done anything', (name, value) => {
     const { status, log } = build({ [name]: value });

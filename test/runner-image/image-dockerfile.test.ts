@@ -25,24 +25,48 @@ describe('the Dockerfile', () => {
     expect(text('Dockerfile')).not.toMatch(/^# *syntax=/im);
   });
 
-  test('unpacks the runner after its checksum', () => {
-    const [download = ''] = of('RUN').filter((line) => line.includes('RUNNER_URL'));
-    expect(download).toMatch(
-      /^RUN curl --fail .*&& echo "\$\{RUNNER_SHA256\} {2}.*sha256sum --check --strict && .*tar /,
-    );
+  test('downloads nothing but by fetch-release.sh, which checks it', () => {
+    expect(of('ADD')).toEqual([]);
+    expect(instructions.filter((line) => /\b(curl|wget) -/.test(line))).toEqual([]);
+    const downloads = of('RUN').filter((line) => line.includes('fetch-release.sh'));
+    expect(downloads.map((line) => /fetch-release\.sh (\S+) .*&& (?:tar|mkdir.*tar|unzip) /.exec(line)?.[1])).toEqual([
+      'actions/runner',
+      'actions/runner-container-hooks',
+    ]);
   });
 
   test('takes the arguments that build-image.sh gives', () => {
-    const given = [...text('build-image.sh').matchAll(/--build-arg "(\w+)=/g)].map(([, name = '']) => `ARG ${name}`);
-    expect(given).toHaveLength(3);
-    expect(of('ARG')).toEqual(expect.arrayContaining(given));
+    const given = [...text('build-image.sh').matchAll(/--build-arg "(\w+)=/g)].map(([, name = '']) => name);
+    const taken = of('ARG').map((line) => /^ARG (\w+)/.exec(line)?.[1]);
+    expect(given).toHaveLength(7);
+    expect(taken).toEqual(expect.arrayContaining(given));
   });
 
   test('copies what the build is given', () => {
     const copied = of('COPY').filter((line) => !line.includes('--from='));
-    expect(copied).toEqual(['COPY --chmod=755 start-runner.sh /usr/local/bin/start-runner.sh']);
-    expect(existsSync(join(source, 'start-runner.sh'))).toBe(true);
-    expect(text('.dockerignore').trim().split('\n')).toEqual(['*', '!start-runner.sh']);
+    const files = copied.map((line) => line.split(' ').at(-2) ?? '');
+    expect(files).toEqual(['fetch-release.sh', 'hooks/run-drop-ins.sh', 'hooks/run-drop-ins.sh', 'start-runner.sh']);
+    for (const file of files) expect(existsSync(join(source, file))).toBe(true);
+    const given = text('.dockerignore').trim().split('\n');
+    expect(given).toEqual(['*', '!start-runner.sh', '!fetch-release.sh', '!hooks']);
+  });
+
+  test('gives both hooks to the runner, under the names it takes', () => {
+    const [environment = ''] = of('ENV');
+    for (const [variable, file] of [
+      ['ACTIONS_RUNNER_HOOK_JOB_STARTED', '/opt/runner-hooks/job-started.sh'],
+      ['ACTIONS_RUNNER_HOOK_JOB_COMPLETED', '/opt/runner-hooks/job-completed.sh'],
+    ]) {
+      expect(environment).toContain(`${variable}=${file}`);
+      expect(of('COPY').some((line) => line.endsWith(` ${file}`))).toBe(true);
+    }
+  });
+
+  test('says what it is by OCI labels', () => {
+    const [labels = ''] = of('LABEL');
+    expect(labels).toContain('org.opencontainers.image.version="${RUNNER_VERSION}"');
+    expect(labels).toContain('org.opencontainers.image.created="${BUILD_DATE}"');
+    expect(labels).toContain('org.opencontainers.image.revision="${REVISION}"');
   });
 
   test('has the user and the home that start-runner.sh expects', () => {

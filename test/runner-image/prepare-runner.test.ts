@@ -23,13 +23,14 @@ const nowhere = 'http://127.0.0.1:1';
 const claimRequests = () => task.services.count('DynamoDB_20120810.DeleteItem');
 
 describe('without a claim', () => {
+  const deleteItem = 'DynamoDB_20120810.DeleteItem';
   const cases: [string, number, string, (services: TaskServices) => void][] = [
     ['a used claim', 65, 'the claim is used, revoked or expired', (services) => (services.claim = undefined)],
     [
       'an answer without an item',
       65,
       'the claim must have a line "url"',
-      (services) => services.script('DynamoDB_20120810.DeleteItem', { status: 200, body: '{}' }),
+      (services) => services.script(deleteItem, { status: 200, body: '{}' }),
     ],
     [
       'a garbled claim',
@@ -37,32 +38,17 @@ describe('without a claim', () => {
       'the claim\'s idle-seconds must be a whole number, got "NaN"',
       (services) => (services.claim = { ...task.claim(), idleSeconds: Number.NaN }),
     ],
-    [
-      'a failing table',
-      72,
-      'the claims table answered 500',
-      (services) => services.script('DynamoDB_20120810.DeleteItem', 500),
-    ],
-    [
-      'an answer that breaks off',
-      72,
-      'the claims table gave no answer',
-      (services) => services.script('DynamoDB_20120810.DeleteItem', 'cut'),
-    ],
+    ['an answer nobody expects', 72, 'the claims table answered 302', (services) => services.script(deleteItem, 302)],
     [
       'a role that may not',
       72,
-      'the claims table refused the request: com.amazon.coral.service#AccessDeniedException',
-      (services) =>
-        services.script(
-          'DynamoDB_20120810.DeleteItem',
-          dynamoError('com.amazon.coral.service#AccessDeniedException', 'no'),
-        ),
+      'the claims table refused the request: AccessDeniedException (exit 72)',
+      (services) => services.script(deleteItem, dynamoError('com.amazon.coral.service#AccessDeniedException', 'no')),
     ],
     [
-      'a signature it does not take, as from a clock that is off,',
+      'a signature it does not take',
       72,
-      'com.amazon.coral.service#InvalidSignatureException',
+      'the claims table refused the request: InvalidSignatureException (exit 72)',
       (services) =>
         services.script('GET /credentials', {
           status: 200,
@@ -83,12 +69,55 @@ describe('without a claim', () => {
     expect(task.services.count('POST register')).toBe(0);
   });
 
-  test('a silent table ends it with 72 after one request', async () => {
-    task.services.script('DynamoDB_20120810.DeleteItem', 'hang');
-    const ended = await task.run({ CLAIM_SECONDS: '3' });
+  test.each([
+    ['fails', 500, 'the claims table answered 500, asked for 2 s'],
+    [
+      'is throttled',
+      dynamoError('x#ThrottlingException', ''),
+      'the claims table answered ThrottlingException, asked for 2 s',
+    ],
+    ['breaks off', 'cut', 'the claims table gave no answer, asked for 2 s'],
+    ['is silent', 'hang', 'the claims table gave no answer, asked for 2 s'],
+  ] as const)('a table that %s is asked again for so long, and then ends it with 72', async (_, reply, reason) => {
+    task.services.script(deleteItem, reply);
+    const ended = await task.run({ CLAIM_SECONDS: '2' });
     expect(ended.code).toBe(72);
-    expect(lastLine(ended)).toContain('the claims table gave no answer');
-    expect(claimRequests()).toBe(1);
+    expect(lastLine(ended)).toContain(reason);
+    expect(claimRequests()).toBeGreaterThan(1);
+    expect(claimRequests()).toBeLessThan(12);
+  });
+
+  test.each([
+    ['failed', 500],
+    ['was throttled', dynamoError('x#ProvisionedThroughputExceededException', '')],
+    ['broke off', 'cut'],
+  ] as const)('a table that %s once gives the claim all the same', async (_, reply) => {
+    task.services.script(deleteItem, reply, 'answer');
+    const { code } = await task.runJob('true');
+    expect(code).toBe(0);
+    expect(claimRequests()).toBe(2);
+  });
+
+  test('a claim that is gone after a request without an answer is not called used', async () => {
+    const gone = dynamoError('x#ConditionalCheckFailedException', 'The conditional request failed');
+    task.services.script(deleteItem, 'cut', gone);
+    const ended = await task.run();
+    expect(ended.code).toBe(72);
+    expect(lastLine(ended)).toContain('the claim is gone, perhaps by a request of ours that got no answer');
+  });
+
+  test('a claim that is gone after a throttled request was used: that one did nothing', async () => {
+    const gone = dynamoError('x#ConditionalCheckFailedException', 'The conditional request failed');
+    task.services.script(deleteItem, dynamoError('x#ThrottlingException', ''), gone);
+    expect((await task.run()).code).toBe(65);
+  });
+
+  test('a clock that is off is named where signatures are refused', async () => {
+    const refusal = { ...dynamoError('x#InvalidSignatureException', 'Signature expired'), date: Date.now() - 900_000 };
+    task.services.script(deleteItem, refusal);
+    const ended = await task.run();
+    expect(ended.code).toBe(72);
+    expect(lastLine(ended)).toMatch(/InvalidSignatureException; the clock is off by (899|90\d) s \(exit 72\)$/);
   });
 
   test.each([
@@ -183,6 +212,25 @@ describe('registration', () => {
     expect(lastLine(ended)).toContain('Connection refused');
   });
 
+  test.each([
+    ['the disk is full', "No space left on device : '/home/runner/.runner'"],
+    ['it may not write', "Access to the path '/home/runner/.credentials' is denied."],
+    ['.NET lacks a library', "Libicu's dependencies is missing for Dotnet Core 6.0"],
+  ])('ends with 74 at once when %s', async (_, words) => {
+    task.write('config.sh', `#!/bin/bash\necho try >>${task.home}/tries\necho "${words}"\nexit 1\n`);
+    const ended = await task.run({ REGISTRATION_SECONDS: '60' });
+    expect(ended.code).toBe(74);
+    expect(lastLine(ended)).toContain(words);
+    expect(task.file('tries')).toBe('try\n');
+  });
+
+  test('that is killed, for want of memory say, shows how', async () => {
+    task.write('config.sh', '#!/bin/bash\nread -r _ _ _ _ group _ </proc/$$/stat\nkill -KILL -- -$group\n');
+    const ended = await task.run();
+    expect(ended.code).toBe(137);
+    expect(lastLine(ended)).toContain('killed by signal 9 before the runner was registered');
+  });
+
   test('ends with 67 when it hangs', async () => {
     task.write('config.sh', '#!/bin/bash\nsleep 600 &\nwait\n');
     const bounds = {
@@ -195,11 +243,6 @@ describe('registration', () => {
     const ended = await task.run(bounds);
     expect(ended.code).toBe(67);
     expect(lastLine(ended)).toContain('registration hangs');
-  });
-
-  test('ends with 74 when config.sh cannot run', async () => {
-    task.write('config.sh', '#!/bin/bash\necho "Dependencies is missing for Dotnet Core 6.0"\nexit 1\n');
-    expect((await task.run()).code).toBe(74);
   });
 });
 
@@ -304,6 +347,15 @@ describe('the runner version', () => {
     expect(code).toBe(0);
     expect(usedVersion()).toBe('2.337.0');
     expect(readdirSync(task.home).filter((name) => /next|previous/.test(name))).toEqual([]);
+  });
+
+  test('is left alone by a SIGTERM while it is downloaded', async () => {
+    offer('2.338.0');
+    task.services.script('GET /runner.tar.gz', 'hang');
+    task.start();
+    await task.until(() => task.services.count('GET /runner.tar.gz') === 1);
+    task.signal();
+    expect((await task.ended).code).toBe(69);
   });
 
   test('stays as it is when the disk is full', async () => {

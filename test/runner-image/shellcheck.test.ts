@@ -4,7 +4,9 @@ import { join } from 'node:path';
 
 const repository = join(import.meta.dirname, '../..');
 const scripts = [
-  ...['start-runner.sh', 'build-image.sh', 'smoke-test.sh'].map((name) => `runner-image/${name}`),
+  ...['start-runner.sh', 'build-image.sh', 'fetch-release.sh', 'hooks/run-drop-ins.sh', 'smoke-test.sh'].map(
+    (name) => `runner-image/${name}`,
+  ),
   ...['config.sh', 'run.sh', 'run-helper.sh', 'bin/Runner.Listener', 'bin/Runner.Worker'].map(
     (name) => `test/emulators/actions-runner/${name}`,
   ),

@@ -83,10 +83,19 @@ describe('a task with a claim', () => {
     expect(code).toBe(0);
   });
 
-  test('shows the job its task', async () => {
+  test('shows the job its task, profile, size and image', async () => {
     await task.runJob(`cp ${task.home}/.setup_info ${task.home}/seen`);
     expect(JSON.parse(task.file('seen'))).toEqual([
-      { group: 'Fargate task', detail: 'arn:aws:ecs:us-east-1:111122223333:task/fleet/0123\nImage: runner:1' },
+      {
+        group: 'Task',
+        detail: [
+          'Task: arn:aws:ecs:us-east-1:111122223333:task/fleet/0123',
+          'Profile: small',
+          'Size: 0.5 vCPU, 1024 MiB',
+          'Image: runner:1',
+          'Image id: sha256:r',
+        ].join('\n'),
+      },
     ]);
   });
 
@@ -165,6 +174,12 @@ describe('a runner without a job', () => {
     expect((await task.run()).code).toBe(67);
   });
 
+  test('ends idle when it says it listens and never does a thing', async () => {
+    task.services.claim = task.claim({ idleSeconds: 1 });
+    scriptListener(`echo 'Listening for Jobs'; exec sleep 60`);
+    expect((await task.run()).code).toBe(64);
+  });
+
   test('is killed when it does not end', async () => {
     task.services.claim = task.claim({ idleSeconds: 3 });
     scriptListener(`trap '' INT TERM; echo 'Listening for Jobs'; while :; do sleep 1; done`);
@@ -236,6 +251,51 @@ describe('SIGTERM', () => {
     const ended = await task.ended;
     expect(ended.code).toBe(70);
     expect(ended.log.match(/passing it on/g)).toHaveLength(1);
+  });
+
+  test.each(['DynamoDB_20120810.DeleteItem', 'POST register'])(
+    'twice during %s is no more than once',
+    async (route) => {
+      task.services.script(route, 'hang');
+      task.start();
+      await task.until(() => task.services.count(route) === 1);
+      task.signal();
+      task.signal();
+      const { code, log } = await task.ended;
+      expect(code).toBe(69);
+      expect(log.match(/passing it on/g)).toHaveLength(1);
+    },
+  );
+
+  test('twice while idle is no more than once', async () => {
+    task.start();
+    await task.untilLog('Listening for Jobs');
+    task.signal();
+    task.signal();
+    const { code, log } = await task.ended;
+    expect(code).toBe(69);
+    expect(log.match(/passing it on/g)).toHaveLength(1);
+    expect(task.services.count('DELETE session')).toBe(1);
+  });
+
+  test('in a job whose step ignores it ends that step, tells GitHub, and ends with 70', async () => {
+    await startJob(`trap '' INT TERM; while :; do sleep 0.1; done`);
+    task.signal();
+    expect((await task.ended).code).toBe(70);
+    expect(task.services.calls.find(({ route }) => route === 'POST complete')?.form.get('result')).toBe('Failed');
+  });
+
+  test('kills a worker that ignores it, with all it started', async () => {
+    task.write(
+      'bin/Runner.Worker',
+      `#!/bin/bash\ntrap '' INT TERM\necho $$ >${task.home}/worker\nwhile :; do sleep 0.1; done\n`,
+    );
+    task.services.assign('');
+    task.start({ STOP_SECONDS: '1' });
+    await task.until(() => task.has('worker'));
+    task.signal();
+    expect((await task.ended).code).toBe(70);
+    expect(isAlive(task.file('worker').trim())).toBe(false);
   });
 
   test('kills a runner that ignores it', async () => {

@@ -11,8 +11,12 @@ export type Call = {
   readonly form: URLSearchParams;
 };
 
-/** A status, a status with a body, or `hang` and `cut` for an answer that never comes or breaks off. */
-export type Reply = number | { readonly status: number; readonly body: string | Buffer } | 'hang' | 'cut';
+type Answer = { readonly status: number; readonly body: string | Buffer; readonly date?: number };
+/**
+ * A status, a status with a body, what a healthy world says (`answer`), or `hang` and `cut` for an answer that never comes or
+ * breaks off.
+ */
+export type Reply = number | Answer | 'answer' | 'hang' | 'cut';
 
 type Script = Reply | ((call: Call) => Reply | Promise<Reply>);
 
@@ -87,12 +91,8 @@ export class TaskServices {
     this.calls.push(call);
     const scripts = this.#scripts.get(route);
     const script = (scripts?.length ?? 0) > 1 ? scripts?.shift() : scripts?.[0];
-    const reply =
-      script === undefined
-        ? await this.#answer(call, request)
-        : typeof script === 'function'
-          ? await script(call)
-          : script;
+    const scripted = typeof script === 'function' ? await script(call) : script;
+    const reply = scripted === undefined || scripted === 'answer' ? await this.#answer(call, request) : scripted;
     if (reply === 'hang') return;
     if (reply === 'cut') {
       response.writeHead(200, { 'content-length': '1000000' });
@@ -100,17 +100,37 @@ export class TaskServices {
       response.destroy();
       return;
     }
-    const { status, body } = typeof reply === 'number' ? { status: reply, body: '' } : reply;
-    response.writeHead(status).end(body);
+    const { status, body, date = Date.now() } = typeof reply === 'number' ? { status: reply, body: '' } : reply;
+    response.writeHead(status, { date: new Date(date).toUTCString() }).end(body);
   }
 
-  async #answer(call: Call, request: IncomingMessage): Promise<Reply> {
+  async #answer(call: Call, request: IncomingMessage): Promise<Exclude<Reply, 'answer'>> {
     switch (call.route) {
       case 'GET /metadata/task':
         return json({
           Cluster: 'fleet',
           TaskARN: 'arn:aws:ecs:us-east-1:111122223333:task/fleet/0123',
-          Containers: [{ Image: 'runner:1' }],
+          Family: 'ci_small',
+          Revision: '7',
+          Limits: { CPU: 0.5, Memory: 1024 },
+          Containers: [
+            {
+              DockerId: 'b',
+              Name: 'docker',
+              Image: 'docker:dind',
+              ImageID: 'sha256:d',
+              Labels: { a: 'b' },
+              Limits: { CPU: 2, Memory: 0 },
+            },
+            {
+              DockerId: 'a',
+              Name: 'runner',
+              DockerName: 'ci-runner',
+              Image: 'runner:1',
+              ImageID: 'sha256:r',
+              Labels: {},
+            },
+          ],
         });
       case 'GET /credentials':
         return json({
@@ -142,7 +162,7 @@ export class TaskServices {
     }
   }
 
-  async #deleteClaim({ headers, text }: Call): Promise<Reply> {
+  async #deleteClaim({ headers, text }: Call): Promise<Answer> {
     try {
       await verifySignature(
         { method: 'POST', path: '/', headers, operation: 'DeleteItem', input: {}, body: Buffer.from(text) },
@@ -162,7 +182,7 @@ export class TaskServices {
     return json({ Attributes: { id: { S: 'claim#c-1' }, expiresAt: { N: '1' }, body: { S: encodeClaim(claim) } } });
   }
 
-  async #nextJob(request: IncomingMessage): Promise<Reply> {
+  async #nextJob(request: IncomingMessage): Promise<Answer | number> {
     if (this.#jobs.length === this.#assigned) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
@@ -175,9 +195,9 @@ export class TaskServices {
   }
 }
 
-export const dynamoError = (type: string, message: string): Reply => ({
+export const dynamoError = (type: string, message: string): Answer => ({
   status: 400,
   body: JSON.stringify({ __type: type, message }),
 });
 
-const json = (body: object): Reply => ({ status: 200, body: JSON.stringify(body) });
+const json = (body: object): Answer => ({ status: 200, body: JSON.stringify(body) });

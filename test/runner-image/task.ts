@@ -165,8 +165,9 @@ export class Task {
       .map((pid) => `${pid} ${read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')}`);
   }
 
-  /** @throws Error when the task has left anything running, which is ended then */
+  /** @throws Error when the task has left anything running, which is ended then, or did not say once how it ended */
   async dispose(): Promise<void> {
+    const { code } = await this.ended.catch(() => ({ code: null }));
     // What was killed takes a moment to be gone, on a busy machine a longer one.
     const isGone = () => this.leftovers().length === 0;
     await until(isGone, 'nothing is left', 3000).catch(() => undefined);
@@ -175,6 +176,10 @@ export class Task {
     this.services.stop();
     rmSync(this.home, { recursive: true, force: true });
     if (leftovers.length > 0) throw new Error(`nothing must be left of a task, there is:\n${leftovers.join('\n')}`);
+    const saidAtEnd = this.log.match(/^start-runner: .+ \(exit \d+\)$/gm) ?? [];
+    if (code !== null && (saidAtEnd.length !== 1 || !saidAtEnd[0]?.endsWith(`(exit ${code})`))) {
+      throw new Error(`a task must say once that it ends with ${code}, it said:\n${this.log}`);
+    }
   }
 
   #belongs(pid: string): boolean {
