@@ -33,12 +33,17 @@ export default defineFleet({
       // Two runners wait for jobs during working hours, so that nobody waits for them:
       // warm: [{ scope: 'acme', count: 2, days: 'MON-FRI', from: '08:00', to: '18:00', timezone: 'Europe/Berlin' }],
     },
+    // For jobs that use Docker. It costs a NAT gateway, always, and trusts its jobs with more: docs/docker.md.
+    // docker: { labels: ['docker'], docker: true, cpu: 4, capacity: 'spot-preferred' },
   },
 
   // Where runners live. Without it: a VPC of the fleet's own, public subnets, an address for each task, no way in. What
   // each kind reaches and costs is in docs/network.md.
   // network: { kind: 'private' },
   // network: { kind: 'existing', vpcId: 'vpc-0a1b2c3d4e5f67890', subnetIds: ['subnet-0a1b2c3d4e5f67890'] },
+
+  // What is in the image that this stack builds: whether jobs may use sudo, whether they find a compiler.
+  // runnerImage: { sudo: false, buildTools: true },
 
   // Backups of the ledger, and what stays in the account when the stack is deleted.
   // pointInTimeRecovery: true,

@@ -1,10 +1,14 @@
 import type { Choices } from '../functions/contracts/settings.ts';
 import { nearestNumber, nearestWord } from './fleet-config/nearest.ts';
 import { readDistinct } from './fleet-config/read-distinct.ts';
+import { readDocker } from './fleet-config/read-docker.ts';
+import type { DockerChoices, DockerConfig } from './fleet-config/read-docker.ts';
 import { readNetwork } from './fleet-config/read-network.ts';
 import type { NetworkChoices, NetworkConfig } from './fleet-config/read-network.ts';
 import { readProfile } from './fleet-config/read-profile.ts';
 import type { ProfileConfig, TaskChoices } from './fleet-config/read-profile.ts';
+import { readRunnerImage } from './fleet-config/read-runner-image.ts';
+import type { RunnerImageChoices, RunnerImageConfig } from './fleet-config/read-runner-image.ts';
 import { describeComplaint, readSection } from './fleet-config/section.ts';
 import type { Section } from './fleet-config/section.ts';
 import { warnOfSurprises } from './fleet-config/warn-of-surprises.ts';
@@ -22,6 +26,10 @@ export type FleetConfig = {
   readonly profiles: Readonly<Record<string, ProfileConfig>>;
   /** Where runners live. @default a VPC of the fleet's own, public subnets, an address for each task */
   readonly network?: NetworkConfig;
+  /** What the profiles with `docker: true` have in common. @default see there */
+  readonly docker?: DockerConfig;
+  /** What is in the image that this stack builds. @default see there */
+  readonly runnerImage?: RunnerImageConfig;
   /** How long CloudWatch keeps the logs of functions and tasks. @default 30 */
   readonly logRetentionDays?: number;
   /** The ARN of an SNS topic of the stack's region that every alarm tells. Without it alarms only show. */
@@ -43,6 +51,9 @@ export type Fleet = {
   /** By profile name; every profile has one. */
   readonly tasks: Readonly<Record<string, TaskChoices>>;
   readonly network: NetworkChoices;
+  /** Undefined when no profile has Docker. */
+  readonly docker?: DockerChoices;
+  readonly runnerImage: RunnerImageChoices;
   readonly logRetentionDays: number;
   readonly alarmTopic?: string;
   readonly pointInTimeRecovery: boolean;
@@ -71,6 +82,8 @@ const options = [
   'github',
   'profiles',
   'network',
+  'docker',
+  'runnerImage',
   'logRetentionDays',
   'alarmTopic',
   'pointInTimeRecovery',
@@ -83,6 +96,10 @@ const options = [
  * 4 KB of every function's environment each adds about 35 characters, its name and its revision.
  */
 const mostProfiles = 30;
+/** Each adds two more, its capacity providers. */
+const mostDockerProfiles = 20;
+
+const unusedDocker = 'docker says where profiles with docker: true live, and there is none: nothing of it is made';
 
 /** @throws WrongConfig telling everything that is wrong at once */
 export function defineFleet(config: FleetConfig): Fleet {
@@ -105,6 +122,9 @@ export function defineFleet(config: FleetConfig): Fleet {
   const profiles = readProfiles(root, owners, complaints);
   const alarmTopic = readAlarmTopic(root);
   const parametersKey = readParametersKey(root);
+  // Read in any case: what is wrong in it is told before somebody needs it.
+  const docker = readDocker(root, url);
+  const hasDocker = profiles.some(({ profile }) => profile.docker);
   const fleet = {
     choices: {
       version: 1,
@@ -114,6 +134,8 @@ export function defineFleet(config: FleetConfig): Fleet {
     },
     tasks: Object.fromEntries(profiles.map(({ profile, task }) => [profile.name, task])),
     network: readNetwork(root, url),
+    ...(hasDocker && { docker }),
+    runnerImage: readRunnerImage(root),
     logRetentionDays: readLogRetention(root),
     ...(alarmTopic !== undefined && { alarmTopic }),
     pointInTimeRecovery: root.flag('pointInTimeRecovery', false),
@@ -124,7 +146,8 @@ export function defineFleet(config: FleetConfig): Fleet {
     const count = complaints.length === 1 ? 'One thing is' : `${complaints.length} things are`;
     throw new WrongConfig([`${count} wrong in the fleet's config:`, ...complaints].join('\n  '));
   }
-  return { ...fleet, warnings: warnOfSurprises(fleet) };
+  const unused = root.raw('docker') !== undefined && !hasDocker;
+  return { ...fleet, warnings: [...warnOfSurprises(fleet), ...(unused ? [unusedDocker] : [])] };
 }
 
 function readProfiles(
@@ -156,6 +179,12 @@ function readProfiles(
     return readProfile(name, value, { owners, complaints });
   });
   refuseForeignRoles(profiles, complaints);
+  const withDocker = profiles.filter(({ profile }) => profile.docker).length;
+  if (withDocker > mostDockerProfiles) {
+    complaints.push(
+      `profiles must have docker: true in at most ${mostDockerProfiles} (CloudFormation takes 500 resources), got ${withDocker}`,
+    );
+  }
   return profiles;
 }
 

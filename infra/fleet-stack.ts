@@ -36,11 +36,18 @@ export class FleetStack extends Stack {
     const { choices } = fleet;
 
     const network = new Network(this, 'Network', fleet.network);
+    const dockerNetwork = fleet.docker && new Network(this, 'DockerNetwork', fleet.docker.network);
     const tables = new Tables(this, 'Tables', fleet);
     const queues = new Queues(this, 'Queues');
     const parameters = new Parameters(this, 'Parameters', { fleet: choices.fleet, key: fleet.parametersKey });
     const image = new RunnerImage(this, 'RunnerImage', fleet);
-    const cluster = new RunnerCluster(this, 'Runners', { fleet, vpc: network.vpc, image, claims: tables.claims });
+    const cluster = new RunnerCluster(this, 'Runners', {
+      fleet,
+      vpc: network.vpc,
+      dockerNetwork,
+      image,
+      claims: tables.claims,
+    });
 
     const environment = encodeNames({
       fleetId: `${this.account}/${this.region}/${this.stackName}`,
@@ -52,6 +59,7 @@ export class FleetStack extends Stack {
         subnets: network.subnets,
         securityGroups: network.securityGroups,
         assignPublicIp: network.assignPublicIp,
+        docker: dockerNetwork,
       },
       parameters: parameters.names,
       images: image.names,
@@ -71,7 +79,7 @@ export class FleetStack extends Stack {
     };
     // Deleted in this order: what starts tasks, the tasks, what they live in.
     const end = new EndFleet(this, 'EndFleet', surroundings);
-    end.node.addDependency(network, cluster, tables);
+    end.node.addDependency(network, ...(dockerNetwork ? [dockerNetwork] : []), cluster, tables);
     for (const room of Object.values(rooms)) room.node.addDependency(end);
 
     const { alarms } = new Alarms(this, 'Alarms', { fleet, queues, rooms, image });

@@ -5,11 +5,15 @@ import {
   AwsLogDriverMode,
   CfnCluster,
   Cluster,
+  Compatibility,
   CpuArchitecture,
   FargateTaskDefinition,
   LogDrivers,
+  NetworkMode,
   OperatingSystemFamily,
+  TaskDefinition,
 } from 'aws-cdk-lib/aws-ecs';
+import type { CommonTaskDefinitionProps, LogDriver, TaskDefinitionProps } from 'aws-cdk-lib/aws-ecs';
 import type { ITable } from 'aws-cdk-lib/aws-dynamodb';
 import { Policy, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IRole } from 'aws-cdk-lib/aws-iam';
@@ -20,12 +24,17 @@ import { runnerContainer } from '../functions/contracts/stopped-task.ts';
 import { taskFamily } from '../functions/contracts/settings.ts';
 import type { Profile } from '../functions/contracts/profile.ts';
 import type { Fleet } from './define-fleet.ts';
+import { DockerCapacity } from './docker-capacity.ts';
+import { addDockerDaemon, externalsMount } from './docker-daemon.ts';
+import type { Network } from './network.ts';
 import { removalOf } from './removal.ts';
 import type { RunnerImage } from './runner-image.ts';
 
 type RunnerClusterProps = {
   readonly fleet: Fleet;
   readonly vpc: IVpc;
+  /** Where tasks with Docker live, if there are any. */
+  readonly dockerNetwork: Network | undefined;
   readonly image: RunnerImage;
   readonly claims: ITable;
 };
@@ -34,7 +43,7 @@ type RunnerClusterProps = {
 export class RunnerCluster extends Construct {
   readonly cluster: Cluster;
   /** By profile name. */
-  readonly taskDefinitions: Readonly<Record<string, FargateTaskDefinition>>;
+  readonly taskDefinitions: Readonly<Record<string, TaskDefinition>>;
   /** The roles a launch may hand to a task; whoever starts tasks passes these and no others. */
   readonly passedRoles: readonly IRole[];
   readonly #executionRole: Role;
@@ -46,11 +55,13 @@ export class RunnerCluster extends Construct {
   constructor(scope: Construct, id: string, props: RunnerClusterProps) {
     super(scope, id);
     this.#props = props;
-    const { fleet, vpc } = props;
+    const { fleet, vpc, dockerNetwork: network } = props;
     this.cluster = new Cluster(this, 'Cluster', { vpc });
     // On the cluster itself: CDK's way adds a resource that must go before the cluster can, and often does not.
     const cluster = this.cluster.node.findChild('Resource') as CfnCluster;
     cluster.capacityProviders = ['FARGATE', 'FARGATE_SPOT'];
+    // Those of Managed Instances name the cluster, not the other way round.
+    if (network !== undefined) new DockerCapacity(this, 'Docker', { fleet, cluster: this.cluster, network });
 
     const assumedBy = new ServicePrincipal('ecs-tasks.amazonaws.com');
     this.#executionRole = new Role(this, 'ExecutionRole', {
@@ -102,26 +113,14 @@ export class RunnerCluster extends Construct {
     );
   }
 
-  #define(profile: Profile): { name: string; definition: FargateTaskDefinition; taskRole: IRole } {
+  #define(profile: Profile): { name: string; definition: TaskDefinition; taskRole: IRole } {
     const { fleet, image, claims } = this.#props;
-    const { name, arch, cpu, memoryGiB, diskGiB, image: own } = profile;
+    const { name, arch, image: own } = profile;
     const choices = fleet.tasks[name];
     const jobVariables = Object.keys(choices?.environment ?? {}).join(',');
     const taskRole = choices?.taskRole === undefined ? this.#taskRole : this.#ownRole(choices.taskRole);
-    const definition = new FargateTaskDefinition(this, `${name}Task`, {
-      family: taskFamily(Stack.of(this).stackName, name),
-      cpu: cpu * 1024,
-      memoryLimitMiB: memoryGiB * 1024,
-      // Twenty come with every task, and cannot be asked for.
-      ...(diskGiB > 20 && { ephemeralStorageGiB: diskGiB }),
-      runtimePlatform: {
-        operatingSystemFamily: OperatingSystemFamily.LINUX,
-        cpuArchitecture: arch === 'arm64' ? CpuArchitecture.ARM64 : CpuArchitecture.X86_64,
-      },
-      taskRole,
-      executionRole: this.#executionRole,
-    });
-    definition.addContainer(runnerContainer, {
+    const definition = profile.docker ? this.#onAnInstance(profile, taskRole) : this.#onFargate(profile, taskRole);
+    const runner = definition.addContainer(runnerContainer, {
       image: image.imageFor(arch, own),
       // Exec form, or a shell would be PID 1 and keep SIGTERM to itself.
       entryPoint: ['/usr/local/bin/start-runner.sh'],
@@ -135,18 +134,66 @@ export class RunnerCluster extends Construct {
         ...(jobVariables !== '' && { JOB_ENVIRONMENT_NAMES: jobVariables }),
         // A role that an operator chose for a profile is meant for its jobs; ours is not.
         ...(choices?.taskRole !== undefined && { TASK_ROLE_FOR_JOBS: '1' }),
+        ...(profile.docker && { DOCKER_EXTERNALS: externalsMount }),
       },
-      logging: LogDrivers.awsLogs({
-        logGroup: this.#logGroup,
-        streamPrefix: name,
-        // A slow CloudWatch must not stop a job.
-        mode: AwsLogDriverMode.NON_BLOCKING,
-        maxBufferSize: Size.mebibytes(4),
-      }),
+      logging: this.#logAs(name),
     });
+    if (profile.docker && fleet.docker !== undefined) {
+      addDockerDaemon(definition, runner, {
+        image: image.imageFor(arch, fleet.docker.image),
+        logging: this.#logAs(`${name}-docker`),
+      });
+    }
     Tags.of(definition).add('github-runners:fleet', fleet.choices.fleet);
     Tags.of(definition).add('github-runners:profile', name);
     return { name, definition, taskRole };
+  }
+
+  #onFargate({ cpu, memoryGiB, diskGiB, ...profile }: Profile, taskRole: IRole): TaskDefinition {
+    return new FargateTaskDefinition(this, `${profile.name}Task`, {
+      ...this.#common(profile),
+      cpu: cpu * 1024,
+      memoryLimitMiB: memoryGiB * 1024,
+      // Twenty come with every task, and cannot be asked for.
+      ...(diskGiB > 20 && { ephemeralStorageGiB: diskGiB }),
+      taskRole,
+    });
+  }
+
+  /** Its disk is the instance's. Its network is its own, as a daemon must have one: the instance's would be shared with ECS's agent. */
+  #onAnInstance({ cpu, memoryGiB, ...profile }: Profile, taskRole: IRole): TaskDefinition {
+    return new TaskDefinition(this, `${profile.name}Task`, {
+      ...this.#common(profile),
+      compatibility: Compatibility.MANAGED_INSTANCES,
+      networkMode: NetworkMode.AWS_VPC,
+      cpu: String(cpu * 1024),
+      memoryMiB: String(memoryGiB * 1024),
+      taskRole,
+    });
+  }
+
+  #common({
+    name,
+    arch,
+  }: Pick<Profile, 'name' | 'arch'>): CommonTaskDefinitionProps & Pick<TaskDefinitionProps, 'runtimePlatform'> {
+    return {
+      family: taskFamily(Stack.of(this).stackName, name),
+      runtimePlatform: {
+        operatingSystemFamily: OperatingSystemFamily.LINUX,
+        cpuArchitecture: arch === 'arm64' ? CpuArchitecture.ARM64 : CpuArchitecture.X86_64,
+      },
+      executionRole: this.#executionRole,
+    };
+  }
+
+  #logAs(streamPrefix: string): LogDriver {
+    return LogDrivers.awsLogs({
+      logGroup: this.#logGroup,
+      streamPrefix,
+      // A slow CloudWatch must not stop a job.
+      mode: AwsLogDriverMode.NON_BLOCKING,
+      maxBufferSize: Size.mebibytes(4),
+    });
   }
 
   #ownRole(arn: string): IRole {

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib/core';
 import {
@@ -28,6 +29,10 @@ const buildImages: Readonly<Record<Arch, IBuildImage>> = {
   x64: LinuxBuildImage.AMAZON_LINUX_2023_5,
   arm64: LinuxArmBuildImage.AMAZON_LINUX_2023_STANDARD_3_0,
 };
+
+function yesOrNo(value: boolean): 'yes' | 'no' {
+  return value ? 'yes' : 'no';
+}
 
 type ImageProject = { readonly arch: Arch; readonly project: Project };
 
@@ -79,9 +84,16 @@ export class RunnerImage extends Construct {
     if (this.projects.length === 0) return undefined;
     return {
       repository: this.repository.repositoryName,
-      source: this.#source.assetHash.slice(0, 16),
+      source: this.#hash(),
       projects: Object.fromEntries(this.projects.map(({ arch, project }) => [arch, project.projectName])),
     };
+  }
+
+  /** Of the files and of what was chosen: an image that either would be otherwise is due. */
+  #hash(): string {
+    const { sudo, buildTools } = this.#fleet.runnerImage;
+    const choices = `sudo=${yesOrNo(sudo)} build-tools=${yesOrNo(buildTools)}`;
+    return hash('sha256', `${this.#source.assetHash} ${choices}`).slice(0, 16);
   }
 
   /** The profile's own image where the operator brings one. */
@@ -161,7 +173,11 @@ export class RunnerImage extends Construct {
         // Without it there is no Docker.
         privileged: true,
       },
-      environmentVariables: { REPOSITORY_URI: { value: this.repository.repositoryUri } },
+      environmentVariables: {
+        REPOSITORY_URI: { value: this.repository.repositoryUri },
+        SUDO: { value: yesOrNo(this.#fleet.runnerImage.sudo) },
+        BUILD_TOOLS: { value: yesOrNo(this.#fleet.runnerImage.buildTools) },
+      },
       // What CDK would allow is more than a build needs.
       role: role.withoutPolicyUpdates(),
       grantReportGroupPermissions: false,

@@ -18,6 +18,7 @@ const usual: Profile = {
   publicRepositories: false,
   repositories: { allow: [], deny: [] },
   warm: [],
+  docker: false,
 };
 
 const owners = ['acme', 'globex', 'octo'] as const;

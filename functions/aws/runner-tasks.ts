@@ -5,11 +5,14 @@ import {
   DescribeTasksCommand,
   ECSClient,
   InvalidParameterException,
+  ListContainerInstancesCommand,
   ListTasksCommand,
   RunTaskCommand,
   StopTaskCommand,
+  type AwsVpcConfiguration,
   type Task,
 } from '@aws-sdk/client-ecs';
+import { isFargate, isSpot } from '../contracts/providers.ts';
 import type { Settings } from '../contracts/settings.ts';
 import { decodeStoppedTask, runnerContainer } from '../contracts/stopped-task.ts';
 import type { RunnerTask, RunResult, TaskOrder } from '../contracts/task-order.ts';
@@ -29,6 +32,8 @@ export type RunnerTasks = {
   readonly listEnding: () => Promise<readonly RunnerTask[]>;
   /** What ECS knows of these tasks; nothing of one it has forgotten. */
   readonly lookAtTasks: (taskArns: readonly string[]) => Promise<readonly RunnerTask[]>;
+  /** Every instance that tasks of this fleet stand on, those that are on their way down included. Fargate shows none. */
+  readonly listInstances: () => Promise<readonly string[]>;
 };
 
 const describeAtOnce = 100;
@@ -38,7 +43,7 @@ export function runnerTasks(
   settings: Pick<Settings, 'tasks' | 'prefix'>,
   client: ECSClient = new ECSClient(slowClientOptions),
 ): RunnerTasks {
-  const { cluster, subnets, securityGroups, assignPublicIp } = settings.tasks;
+  const { cluster } = settings.tasks;
 
   async function describe(taskArns: readonly string[]): Promise<RunnerTask[]> {
     const found: RunnerTask[] = [];
@@ -74,17 +79,11 @@ export function runnerTasks(
             cluster,
             taskDefinition: order.taskDefinition,
             // The provider is part of the token: a fallback is another call, not a repetition with other parameters.
-            clientToken: order.provider === 'FARGATE' ? order.runnerId : `${order.runnerId}-s`,
+            clientToken: isSpot(order.provider) ? `${order.runnerId}-s` : order.runnerId,
             startedBy: order.runnerId,
             count: 1,
             capacityProviderStrategy: [{ capacityProvider: order.provider, weight: 1 }],
-            networkConfiguration: {
-              awsvpcConfiguration: {
-                subnets: [...subnets],
-                securityGroups: [...securityGroups],
-                assignPublicIp,
-              },
-            },
+            networkConfiguration: { awsvpcConfiguration: networkFor(order.provider, settings.tasks) },
             overrides: {
               containerOverrides: [
                 { name: runnerContainer, environment: [{ name: 'CLAIM_ID', value: order.claimId }] },
@@ -127,7 +126,20 @@ export function runnerTasks(
       return tasks.filter(({ stopped }) => stopped === undefined);
     },
     lookAtTasks: describe,
+    listInstances: async () => {
+      if (settings.tasks.docker === undefined) return [];
+      const { containerInstanceArns = [] } = await client.send(new ListContainerInstancesCommand({ cluster }));
+      return containerInstanceArns;
+    },
   };
+}
+
+function networkFor(provider: string, tasks: Settings['tasks']): AwsVpcConfiguration {
+  const { subnets, securityGroups, assignPublicIp, docker } = tasks;
+  if (isFargate(provider)) return { subnets: [...subnets], securityGroups: [...securityGroups], assignPublicIp };
+  if (docker === undefined) throw new Error(`provider ${provider} must have subnets of its own, this fleet has none`);
+  // Managed Instances take no word of a public address: https://github.com/aws/aws-cdk/issues/35644
+  return { subnets: [...docker.subnets], securityGroups: [...docker.securityGroups] };
 }
 
 function runnerTaskOf(task: Task): RunnerTask[] {
@@ -158,6 +170,8 @@ function runFailure(error: unknown): RunResult {
     return { kind: 'throttled', detail };
   }
   if (/limit on the number of vCPUs/i.test(error.message)) return { kind: 'quota', detail };
+  // So many tasks wait for their Managed Instances that ECS takes no more: others get theirs meanwhile.
+  if (error instanceof ClientException && /\bPROVISIONING\b/.test(error.message)) return { kind: 'quota', detail };
   if (/Capacity is unavailable/i.test(error.message)) return { kind: 'no-capacity', detail };
   if (
     error instanceof ClientException ||

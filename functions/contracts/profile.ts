@@ -45,6 +45,8 @@ export const profileSchema = v.strictObject({
   warm: v.array(warmWindowSchema),
   /** An image that the operator brings; the stack's own without it. */
   image: v.optional(text),
+  /** Its tasks run on ECS Managed Instances, beside a Docker daemon of their own; otherwise on Fargate. */
+  docker: v.boolean(),
 });
 
 /** What an operator offers to jobs under a set of labels: size, capacity, limits. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import { profileSchema } from './profile.ts';
+import { providersOf, type Providers } from './providers.ts';
 
 const text = v.pipe(v.string(), v.minLength(1));
 const list = v.pipe(
@@ -46,6 +47,9 @@ const namesSchema = v.object({
   SUBNETS: list,
   SECURITY_GROUPS: list,
   ASSIGN_PUBLIC_IP: v.picklist(['ENABLED', 'DISABLED']),
+  /** Of profiles with Docker; absent when there is none. */
+  DOCKER_SUBNETS: v.optional(list),
+  DOCKER_SECURITY_GROUPS: v.optional(list),
   /** account/region/stack: what makes this fleet's runner names its own. */
   FLEET_ID: text,
   APP_ID_PARAMETER: text,
@@ -69,9 +73,13 @@ export type Settings = {
     readonly cluster: string;
     /** By profile name, as `family:revision`. */
     readonly definitions: Readonly<Record<string, string>>;
+    /** By profile name. */
+    readonly providers: Readonly<Record<string, Providers>>;
     readonly subnets: readonly string[];
     readonly securityGroups: readonly string[];
     readonly assignPublicIp: Names['ASSIGN_PUBLIC_IP'];
+    /** Where tasks with Docker live; undefined when no profile has it. Managed Instances know no public address. */
+    readonly docker: { readonly subnets: readonly string[]; readonly securityGroups: readonly string[] } | undefined;
   };
   readonly parameters: { readonly appId: string; readonly appKey: string; readonly webhookSecret: string };
   readonly images: Images | undefined;
@@ -94,15 +102,19 @@ export function encodeChoices(choices: Choices): string {
 export type NamesToEncode = Pick<Settings, 'tables' | 'queues' | 'parameters'> & {
   /** account/region/stack */
   readonly fleetId: string;
-  readonly tasks: Omit<Settings['tasks'], 'definitions'> & {
+  readonly tasks: Pick<Settings['tasks'], 'cluster' | 'subnets' | 'securityGroups' | 'assignPublicIp'> & {
     /** Of each profile's task family, see {@link taskFamily}. */
     readonly revisions: Readonly<Record<string, string>>;
+    readonly docker?: Settings['tasks']['docker'];
   };
   readonly images?: Images | undefined;
 };
 
+type RequiredName = Exclude<keyof Names, 'RUNNER_IMAGES' | 'DOCKER_SUBNETS' | 'DOCKER_SECURITY_GROUPS'>;
+
 /** Values may be deploy-time tokens, so they are joined and never looked into. */
-export function encodeNames(names: NamesToEncode): Record<Exclude<keyof Names, 'RUNNER_IMAGES'>, string> {
+export function encodeNames(names: NamesToEncode): Record<RequiredName, string> {
+  const { docker } = names.tasks;
   const environment = {
     LEDGER_TABLE: names.tables.ledger,
     CLAIMS_TABLE: names.tables.claims,
@@ -118,7 +130,14 @@ export function encodeNames(names: NamesToEncode): Record<Exclude<keyof Names, '
     APP_KEY_PARAMETER: names.parameters.appKey,
     WEBHOOK_SECRET_PARAMETER: names.parameters.webhookSecret,
   };
-  return { ...environment, ...(names.images !== undefined && { RUNNER_IMAGES: JSON.stringify(names.images) }) };
+  return {
+    ...environment,
+    ...(docker !== undefined && {
+      DOCKER_SUBNETS: docker.subnets.join(','),
+      DOCKER_SECURITY_GROUPS: docker.securityGroups.join(','),
+    }),
+    ...(names.images !== undefined && { RUNNER_IMAGES: JSON.stringify(names.images) }),
+  };
 }
 
 /**
@@ -136,6 +155,8 @@ export function decodeSettings(choices: string | undefined, env: Record<string, 
   }
   const { fleet, github, profiles } = chosen.output;
   const names = named.output;
+  const stack = names.FLEET_ID.split('/')[2] ?? '';
+  const { DOCKER_SUBNETS: dockerSubnets, DOCKER_SECURITY_GROUPS: dockerSecurityGroups = [] } = names;
   return {
     fleet,
     prefix: runnerPrefix(fleet, names.FLEET_ID),
@@ -148,12 +169,14 @@ export function decodeSettings(choices: string | undefined, env: Record<string, 
       definitions: Object.fromEntries(
         Object.entries(names.TASK_REVISIONS).map(([profile, revision]) => [
           profile,
-          `${taskFamily(names.FLEET_ID.split('/')[2] ?? '', profile)}:${revision}`,
+          `${taskFamily(stack, profile)}:${revision}`,
         ]),
       ),
+      providers: Object.fromEntries(profiles.map((profile) => [profile.name, providersOf(stack, profile)])),
       subnets: names.SUBNETS,
       securityGroups: names.SECURITY_GROUPS,
       assignPublicIp: names.ASSIGN_PUBLIC_IP,
+      docker: dockerSubnets && { subnets: dockerSubnets, securityGroups: dockerSecurityGroups },
     },
     parameters: {
       appId: names.APP_ID_PARAMETER,

@@ -40,8 +40,10 @@ export type StoppedTask = {
   readonly billedSeconds?: number;
 };
 
-/** The name of the one container that matters. */
+/** The name of the one container whose end says how the runner ended. */
 export const runnerContainer = 'runner';
+/** The name of the one beside it, in tasks with Docker. */
+export const dockerContainer = 'docker';
 
 /**
  * Reads the `detail` of an ECS Task State Change event.
@@ -58,12 +60,14 @@ export function decodeStoppedTask(detail: unknown): StoppedTask | undefined {
   }
   const task = parsed.output;
   if (task.lastStatus !== 'STOPPED') return undefined;
-  const container = task.containers.find(({ name }) => name === runnerContainer) ?? task.containers[0];
+  const container = task.containers.find(({ name }) => name === runnerContainer);
   return {
     taskArn: task.taskArn,
     runnerId: task.startedBy,
     stopCode: task.stopCode,
-    reason: [task.stoppedReason, container?.reason].filter((part) => part !== undefined).join(': '),
+    reason: [task.stoppedReason, container?.reason, ...tellOfOthers(task.containers)]
+      .filter((part) => part !== undefined)
+      .join(': '),
     exitCode: container?.exitCode,
     outOfMemory: container?.reason?.startsWith('OutOfMemory') ?? false,
     provider: task.capacityProviderName,
@@ -73,6 +77,16 @@ export function decodeStoppedTask(detail: unknown): StoppedTask | undefined {
     runSeconds: seconds(task.startedAt, task.stoppedAt),
     billedSeconds: seconds(task.pullStartedAt, task.stoppedAt),
   };
+}
+
+/** A runner that never began has nothing to say: what stood in its way has. */
+function tellOfOthers(containers: v.InferOutput<typeof taskSchema>['containers']): string[] {
+  const runner = containers.find(({ name }) => name === runnerContainer);
+  if (runner?.exitCode !== undefined) return [];
+  return containers.flatMap(({ name, exitCode, reason }) => {
+    if (name === runnerContainer || exitCode === undefined) return [];
+    return [`container ${name} ended with ${exitCode}${reason === undefined ? '' : `, ${reason}`}`];
+  });
 }
 
 function seconds(from: string | undefined, to: string | undefined): number | undefined {

@@ -1,11 +1,10 @@
 import type { StoppedTask } from './stopped-task.ts';
 
-export type Provider = 'FARGATE' | 'FARGATE_SPOT';
-
 export type TaskOrder = {
   readonly runnerId: string;
   readonly claimId: string;
-  readonly provider: Provider;
+  /** By name, see `providersOf`. */
+  readonly provider: string;
   readonly taskDefinition: string;
   readonly scope: string;
   readonly tags: Readonly<Record<string, string>>;

@@ -18,6 +18,7 @@ import { telemetry } from '../aws/telemetry.ts';
 import { decodeLaunchMessage } from '../contracts/messages.ts';
 import { longestTurnMs } from '../contracts/limits.ts';
 import { mostReceives } from '../contracts/queue-limits.ts';
+import { capacityOf } from '../contracts/providers.ts';
 import { decodeSettings, fleetOf } from '../contracts/settings.ts';
 import { appClient } from '../github/app-client.ts';
 import { githubJobs } from '../github/jobs.ts';
@@ -71,6 +72,11 @@ const ports: LaunchPorts = {
     if (definition === undefined) throw new Error(`profile ${profile} has no task definition`);
     return definition;
   },
+  providers: (profile) => {
+    const providers = settings.tasks.providers[profile];
+    if (providers === undefined) throw new Error(`profile ${profile} has no capacity providers`);
+    return providers;
+  },
 };
 
 export async function handler(event: SQSEvent, context: Context): Promise<SQSBatchResponse> {
@@ -92,7 +98,7 @@ function report(verdict: LaunchVerdict): void {
   if (verdict.isNew) count('JobsQueued', { Profile });
   switch (verdict.kind) {
     case 'launched':
-      count('Launches', { Profile, Reason: verdict.provider });
+      count('Launches', { Profile, Reason: verdict.provider && capacityOf(verdict.provider) });
       measure('SecondsFromQueuedToLaunched', verdict.secondsFromQueued, { Profile });
       break;
     case 'wait':

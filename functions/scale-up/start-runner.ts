@@ -5,8 +5,9 @@ import type { JobRecord, RunnerRecord } from '../contracts/ledger-records.ts';
 import { longestTurnMs } from '../contracts/limits.ts';
 import type { LaunchMessage } from '../contracts/messages.ts';
 import { runnerLabels, type Profile } from '../contracts/profile.ts';
+import type { Providers } from '../contracts/providers.ts';
 import type { Ending, WaitReason } from '../contracts/reasons.ts';
-import type { Provider, RunResult, TaskOrder } from '../contracts/task-order.ts';
+import type { RunResult, TaskOrder } from '../contracts/task-order.ts';
 
 export type StartPorts = {
   readonly now: () => number;
@@ -23,17 +24,18 @@ export type StartPorts = {
   readonly newClaimId: () => string;
   readonly registrationUrl: (scope: string) => string;
   readonly taskDefinition: (profile: string) => string;
+  readonly providers: (profile: string) => Providers;
   readonly issueClaim: (
     runner: Pick<RunnerRecord, 'runnerId' | 'jobId'>,
     launch: {
       readonly claimId: string;
-      readonly provider: Provider;
+      readonly provider: string;
       readonly taskDefinition: string;
       readonly claim: string;
       readonly expiresAt: number;
     },
   ) => Promise<'issued' | 'begun' | 'job-over'>;
-  readonly changeProvider: (runnerId: string, provider: Provider) => Promise<void>;
+  readonly changeProvider: (runnerId: string, provider: string) => Promise<void>;
   readonly runTask: (order: TaskOrder) => Promise<RunResult>;
   readonly stopTask: (taskArn: string, reason: string) => Promise<void>;
   readonly recordTask: (runnerId: string, taskArn: string) => Promise<RunnerRecord | undefined>;
@@ -110,7 +112,7 @@ async function claim({ runner, job, profile }: Start, ports: StartPorts): Promis
   }
   const { token, tokenExpiresAt, releases } = registration;
   const claimId = ports.newClaimId();
-  const provider: Provider = profile.capacity === 'on-demand' ? 'FARGATE' : 'FARGATE_SPOT';
+  const provider = chooseProvider(profile, { ...ports.providers(profile.name), launch: runner.launch ?? 1 });
   const taskDefinition = ports.taskDefinition(profile.name);
   const issued = await ports.issueClaim(runner, {
     claimId,
@@ -150,11 +152,24 @@ export async function holdFor(scope: string, error: GitHubError | MissingSecretE
   return { reason: 'scope-held', note: error.message, pauseMs: 0 };
 }
 
+/**
+ * Only Fargate says at once that Spot has no room. Managed Instances take a task, look for an instance, and may find none: so the
+ * next launch of the job does without Spot where the profile allows.
+ */
+function chooseProvider(
+  { capacity, docker }: Profile,
+  { onDemand, spot, launch }: Providers & { readonly launch: number },
+): string {
+  if (capacity === 'on-demand') return onDemand;
+  return capacity === 'spot-preferred' && docker && launch > 1 ? onDemand : spot;
+}
+
 async function run(start: Start, ports: StartPorts): Promise<StartVerdict> {
   const { runner, job, profile, message } = start;
   const { claimId, taskDefinition } = runner;
   if (claimId === undefined || taskDefinition === undefined) throw new Error(`runner ${runner.runnerId} has no claim`);
-  const provider = runner.provider === 'FARGATE_SPOT' ? 'FARGATE_SPOT' : 'FARGATE';
+  const { onDemand, spot } = ports.providers(profile.name);
+  const provider = runner.provider === spot ? spot : onDemand;
   const result = await ports.runTask({
     runnerId: runner.runnerId,
     claimId,
@@ -170,9 +185,9 @@ async function run(start: Start, ports: StartPorts): Promise<StartVerdict> {
     case 'started':
       return started(runner, provider, result.taskArn, ports);
     case 'no-capacity': {
-      if (provider === 'FARGATE_SPOT' && profile.capacity === 'spot-preferred') {
-        await ports.changeProvider(runner.runnerId, 'FARGATE');
-        return run({ ...start, runner: { ...runner, provider: 'FARGATE' } }, ports);
+      if (provider === spot && profile.capacity === 'spot-preferred') {
+        await ports.changeProvider(runner.runnerId, onDemand);
+        return run({ ...start, runner: { ...runner, provider: onDemand } }, ports);
       }
       return stepBack({ runner, job }, { reason: 'no-capacity', note: result.detail, pauseMs: 60_000 }, ports);
     }
@@ -193,7 +208,7 @@ async function run(start: Start, ports: StartPorts): Promise<StartVerdict> {
 
 async function started(
   runner: RunnerRecord,
-  provider: Provider,
+  provider: string,
   taskArn: string,
   ports: StartPorts,
 ): Promise<StartVerdict> {

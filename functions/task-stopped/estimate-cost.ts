@@ -1,4 +1,5 @@
 import type { Profile } from '../contracts/profile.ts';
+import { isFargate, isSpot } from '../contracts/providers.ts';
 
 /**
  * Dollars an hour in us-east-1, as of 2026-11: https://aws.amazon.com/fargate/pricing/. Other regions differ by up to a third;
@@ -17,20 +18,25 @@ const spotFactor = 0.3;
 const leastSeconds = 60;
 
 export type Billed = {
-  readonly profile: Pick<Profile, 'arch' | 'cpu' | 'memoryGiB' | 'diskGiB'>;
+  readonly profile: Pick<Profile, 'arch' | 'cpu' | 'memoryGiB' | 'diskGiB' | 'docker'>;
   /** From the image pull to the end; undefined when the task never came so far. */
   readonly seconds: number | undefined;
   readonly provider: string | undefined;
   readonly hasPublicAddress: boolean;
 };
 
-/** What a task cost, in dollars: an estimate by list prices, before any discount. */
-export function estimateCost({ profile, seconds, provider, hasPublicAddress }: Billed): number {
+/**
+ * What a task cost, in dollars: an estimate by list prices, before any discount.
+ *
+ * @returns undefined for one on Managed Instances: which instance it was, and how long that stood idle, it does not know
+ */
+export function estimateCost({ profile, seconds, provider, hasPublicAddress }: Billed): number | undefined {
+  if (provider === undefined ? profile.docker : !isFargate(provider)) return undefined;
   if (seconds === undefined) return 0;
   const { vcpu, gib } = prices[profile.arch];
   const machine = profile.cpu * vcpu + profile.memoryGiB * gib;
   const anHour =
-    machine * (provider === 'FARGATE_SPOT' ? spotFactor : 1) +
+    machine * (provider !== undefined && isSpot(provider) ? spotFactor : 1) +
     Math.max(profile.diskGiB - freeDiskGiB, 0) * prices.diskGiB +
     (hasPublicAddress ? prices.publicAddress : 0);
   return (Math.max(seconds, leastSeconds) / 3600) * anHour;

@@ -32,6 +32,18 @@ export type NetworkConfig =
       readonly assignPublicIp?: boolean;
     };
 
+/** Where tasks with Docker live: as above, but never in public subnets, as Managed Instances give a task no public address. */
+export type DockerNetworkConfig =
+  | (Omit<Extract<NetworkConfig, { readonly kind: 'private' }>, 'kind' | 'natGateways' | 'cidr'> & {
+      /** @default 'private' */
+      readonly kind?: 'private';
+      /** @default '10.1.0.0/16' */
+      readonly cidr?: string;
+      /** One for both zones, or one in each. @default 1 */
+      readonly natGateways?: 1 | 2;
+    })
+  | Omit<Extract<NetworkConfig, { readonly kind: 'existing' }>, 'assignPublicIp'>;
+
 export type NetworkChoices =
   | { readonly kind: 'public'; readonly cidr: string }
   | { readonly kind: 'private'; readonly cidr: string; readonly natGateways: number; readonly endpoints: boolean }
@@ -52,23 +64,51 @@ const optionsOf: Readonly<Record<Kind, readonly string[]>> = {
   private: ['cidr', 'natGateways', 'endpoints'],
   existing: ['vpcId', 'subnetIds', 'securityGroupIds', 'assignPublicIp'],
 };
-const everyOption = [...new Set(Object.values(optionsOf).flat())];
+
+type Rules = {
+  /** What may be asked for; the first is the default. */
+  readonly kinds: readonly Kind[];
+  readonly optionsOf: Readonly<Record<Kind, readonly string[]>>;
+  readonly cidr: string;
+  readonly leastNatGateways: number;
+};
+
+const forRunners: Rules = { kinds, optionsOf, cidr: '10.0.0.0/16', leastNatGateways: 0 };
+const forDocker: Rules = {
+  kinds: ['private', 'existing'],
+  optionsOf: { ...optionsOf, public: [], existing: optionsOf.existing.filter((option) => option !== 'assignPublicIp') },
+  // Not that of the other runners, so that a network of the operator's can have routes to both.
+  cidr: '10.1.0.0/16',
+  // Without one an instance does not even reach ECS.
+  leastNatGateways: 1,
+};
 
 /** @param github the origin runners must reach */
 export function readNetwork(root: Section, github: string): NetworkChoices {
-  const network = root.section('network', ['kind', ...everyOption]);
-  const kind = readKind(network);
-  for (const option of everyOption.filter((name) => !optionsOf[kind].includes(name))) {
+  return readByRules(root, github, forRunners);
+}
+
+/** @param github the origin runners must reach */
+export function readDockerNetwork(docker: Section, github: string): NetworkChoices {
+  return readByRules(docker, github, forDocker);
+}
+
+function readByRules(parent: Section, github: string, rules: Rules): NetworkChoices {
+  const everyOption = [...new Set(Object.values(rules.optionsOf).flat())];
+  const network = parent.section('network', ['kind', ...everyOption]);
+  const kind = readKind(network, rules);
+  for (const option of everyOption.filter((name) => !rules.optionsOf[kind].includes(name))) {
     if (network.raw(option) === undefined) continue;
-    const owners = kinds.filter((other) => optionsOf[other].includes(option)).map((other) => `"${other}"`);
+    const owners = rules.kinds.filter((other) => rules.optionsOf[other].includes(option)).map((other) => `"${other}"`);
     network.complaints.push(`${network.at(option)} is no option of kind "${kind}", only of ${andList(owners)}`);
   }
   switch (kind) {
     case 'public':
-      return { kind, cidr: readCidr(network) };
+      return { kind, cidr: readCidr(network, rules) };
     case 'private': {
       const endpoints = network.flag('endpoints', false);
-      return { kind, cidr: readCidr(network), natGateways: readNatGateways(network, github), endpoints };
+      const natGateways = readNatGateways(network, { github, least: rules.leastNatGateways });
+      return { kind, cidr: readCidr(network, rules), natGateways, endpoints };
     }
     case 'existing':
       return {
@@ -80,23 +120,27 @@ export function readNetwork(root: Section, github: string): NetworkChoices {
         }),
         subnetIds: readSubnetIds(network),
         securityGroupIds: readIds(network, 'securityGroupIds', { prefix: 'sg', word: 'security group', most: 5 }),
-        assignPublicIp: network.flag('assignPublicIp', false),
+        assignPublicIp: rules.optionsOf.existing.includes('assignPublicIp') && network.flag('assignPublicIp', false),
       };
   }
 }
 
-function readKind(network: Section): Kind {
-  const kind = network.oneOf('kind', kinds, 'public', {
+function readKind(network: Section, { kinds: legal, optionsOf: has }: Rules): Kind {
+  const [usual = 'public'] = legal;
+  const kind = network.oneOf('kind', legal, usual, {
     alsoKnownAs: { nat: 'private', isolated: 'private', vpc: 'existing', imported: 'existing' },
   });
-  if (kind === (network.raw('kind') ?? 'public')) return kind;
+  if (kind === (network.raw('kind') ?? usual)) return kind;
   // So that what else is there is held against what it was most likely meant for.
-  return kinds.findLast((other) => optionsOf[other].some((option) => network.raw(option) !== undefined)) ?? kind;
+  return legal.findLast((other) => has[other].some((option) => network.raw(option) !== undefined)) ?? kind;
 }
 
-function readNatGateways(network: Section, github: string): number {
+function readNatGateways(
+  network: Section,
+  { github, least }: { readonly github: string; readonly least: number },
+): number {
   const count = network.number('natGateways', {
-    from: 0,
+    from: least,
     to: 2,
     whole: true,
     fallback: 1,
@@ -150,12 +194,12 @@ function nearestId(prefix: string, text: string): string | undefined {
 }
 
 /** Two subnets share it, and every runner takes an address: a /22 holds a thousand, or five hundred beside NAT gateways. */
-function readCidr(network: Section): string {
+function readCidr(network: Section, { cidr: fallback }: Rules): string {
   const must = 'a private range such as 10.0.0.0/16, from /16 to /22';
   const cidr = network.text('cidr', {
     must,
     pattern: /^(10\.\d{1,3}|172\.(1[6-9]|2\d|3[01])|192\.168)\.\d{1,3}\.\d{1,3}\/(1[6-9]|2[0-2])$/,
-    fallback: '10.0.0.0/16',
+    fallback,
     nearest: (value) => value.replace(/\/(\d+)$/, (_, size: string) => `/${Math.min(Math.max(Number(size), 16), 22)}`),
   });
   const [address = '', size] = cidr.split('/');

@@ -1,5 +1,7 @@
 import type { Profile } from '../../functions/contracts/profile.ts';
 import { fargateCpus, fargateMemory } from './fargate-sizes.ts';
+import { instanceCpus, instanceMemory } from './instance-sizes.ts';
+import { readImageReference } from './read-image.ts';
 import { readWarmWindows } from './read-warm-window.ts';
 import type { WarmConfig } from './read-warm-window.ts';
 import { describeComplaint, readSection, show } from './section.ts';
@@ -9,11 +11,14 @@ import type { Section } from './section.ts';
 export type ProfileConfig = {
   /** The labels a workflow asks for, besides `self-hosted`, `linux` and the architecture, which are implied. */
   readonly labels: readonly string[];
-  /** vCPU: 0.25, 0.5, 1, 2, 4, 8 or 16. @default 2 */
+  /** vCPU: 0.25, 0.5, 1, 2, 4, 8 or 16; with `docker` 2, 4, 8, 16, 32, 48, 64 or 96. @default 2 */
   readonly cpu?: number;
-  /** GiB; what is legal depends on `cpu`. @default twice the smallest for this cpu: 8 for 2 vCPU */
+  /**
+   * GiB; what is legal depends on `cpu`, with `docker` from 2 to 7 for each vCPU.
+   * @default twice the smallest for this cpu, 8 for 2 vCPU; with `docker` 3 for each vCPU
+   */
   readonly memoryGiB?: number;
-  /** From 20 (included in the price) to 200. @default 20 */
+  /** From 20 (included in the price) to 200; with `docker` from 40 to 1000. @default 20, with `docker` 80 */
   readonly diskGiB?: number;
   /** @default 'x64' */
   readonly arch?: 'x64' | 'arm64';
@@ -41,6 +46,11 @@ export type ProfileConfig = {
   readonly environment?: Readonly<Record<string, string>>;
   /** ARN of a role whose permissions every job of this profile has. @default one that can only fetch the task's claim */
   readonly taskRole?: string;
+  /**
+   * Jobs may use Docker: `docker build`, `container:`, `services:`. Their tasks run on ECS Managed Instances, where a job can become root
+   * of the machine under it: docs/docker.md. @default false
+   */
+  readonly docker?: boolean;
 };
 
 /** The half of a profile that only the stack needs to know. */
@@ -69,6 +79,7 @@ const options = [
   'image',
   'environment',
   'taskRole',
+  'docker',
 ];
 
 /** Every self-hosted runner has some of these from GitHub; a profile that lists one would promise another machine. */
@@ -81,15 +92,15 @@ export function readProfile(name: string, value: unknown, { owners, complaints }
   const maxRunners = section.number('maxRunners', { from: 0, to: 5000, whole: true, fallback: 10 });
   const catchAll = section.flag('catchAll', false);
   const runnerGroup = readOptionalText(section, 'runnerGroup', 'the name of a runner group', /^\S(.{0,98}\S)?$/);
-  const image = readImage(section);
+  const image = readImageReference(section);
+  const docker = section.flag('docker', false);
   const profile: Profile = {
     name,
     labels: readLabels(section, catchAll),
     arch: section.oneOf('arch', ['x64', 'arm64'], 'x64', {
       alsoKnownAs: { amd64: 'x64', x86: 'x64', x86_64: 'x64', aarch64: 'arm64', arm: 'arm64', graviton: 'arm64' },
     }),
-    ...readSize(section),
-    diskGiB: section.number('diskGiB', { from: 20, to: 200, whole: true, fallback: 20 }),
+    ...(docker ? readInstanceSize(section) : readSize(section)),
     capacity: section.oneOf('capacity', ['on-demand', 'spot', 'spot-preferred'], 'on-demand', {
       alsoKnownAs: { fargate: 'on-demand', fargate_spot: 'spot' },
     }),
@@ -102,6 +113,7 @@ export function readProfile(name: string, value: unknown, { owners, complaints }
     repositories: readRepositories(section),
     warm: readWarmWindows(section, { owners, maxRunners }),
     ...(image !== undefined && { image }),
+    docker,
   };
   return {
     profile,
@@ -117,43 +129,24 @@ export function readProfile(name: string, value: unknown, { owners, complaints }
   };
 }
 
-/**
- * As Docker has it, but in lower case throughout, with up to the 255 characters that ECS takes before a digest.
- * https://github.com/distribution/reference/blob/main/reference.go
- * https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
- */
-const imageReference = (() => {
-  const label = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';
-  const host = `${label}(?:\\.${label})*(?::\\d{1,5})?`;
-  const part = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
-  const tag = '\\w[\\w.-]{0,127}';
-  return new RegExp(`^(?=[^@]{1,255}(?:@|$))(?:${host}/)?${part}(?:/${part})*(?::${tag})?(?:@sha256:[0-9a-f]{64})?$`);
-})();
+type Size = Pick<Profile, 'cpu' | 'memoryGiB' | 'diskGiB'>;
 
-function readImage(section: Section): string | undefined {
-  if (section.raw('image') === undefined) return undefined;
-  return section.text('image', {
-    must: 'an image such as ghcr.io/acme/runner:1: [host[:port]/]path in lower case, then [:tag] and [@sha256:digest], with at most 255 characters before the digest',
-    pattern: imageReference,
-    nearest: nearestImage,
-  });
-}
-
-/** People copy the address of a page, and write the names of orgs as GitHub shows them. A tag keeps its case. */
-function nearestImage(came: string): string {
-  const bare = came
-    .trim()
-    .replace(/^[a-z]+:\/\//i, '')
-    .replace(/\/+$/, '');
-  const [, name = bare, tag = '', digest = ''] = /^(.*?)(:[\w.-]+)?(@.*)?$/.exec(bare) ?? [];
-  return name.toLowerCase() + tag + digest.toLowerCase();
-}
-
-function readSize(section: Section): Pick<Profile, 'cpu' | 'memoryGiB'> {
+function readSize(section: Section): Size {
   const cpu = section.oneOf('cpu', fargateCpus, 2);
   const legal = fargateMemory(cpu);
   const memoryGiB = section.oneOf('memoryGiB', legal, (legal[0] ?? 0) * 2, { why: ` for ${cpu} vCPU` });
-  return { cpu, memoryGiB };
+  const diskGiB = section.number('diskGiB', { from: 20, to: 200, whole: true, fallback: 20 });
+  return { cpu, memoryGiB, diskGiB };
+}
+
+/** Of a task that has an EC2 instance to itself. Its disk is the instance's: images, containers and checkouts are on it. */
+function readInstanceSize(section: Section): Size {
+  const cpu = section.oneOf('cpu', instanceCpus, 2, { why: ' with docker (vCPU of EC2 instances)' });
+  const { from, to, usual } = instanceMemory(cpu);
+  const why = ` for ${cpu} vCPU with docker`;
+  const memoryGiB = section.number('memoryGiB', { from, to, whole: true, fallback: usual, why });
+  const diskGiB = section.number('diskGiB', { from: 40, to: 1000, whole: true, fallback: 80, why: ' with docker' });
+  return { cpu, memoryGiB, diskGiB };
 }
 
 function readMaxHours(section: Section): number {
@@ -218,7 +211,7 @@ function readRepositories(section: Section): Profile['repositories'] {
 
 /** Names that belong to the task itself: with one of these a profile could break, or impersonate, the supervisor. */
 const ownNames =
-  /^(CLAIM_ID|CLAIMS_TABLE|AWS_.*|ECS_.*|ACTIONS_RUNNER_INPUT_.*|JOB_ENVIRONMENT_NAMES|TASK_ROLE_FOR_JOBS|RUNNER_(HOME|UID|ALLOW_RUNASROOT)|[A-Z]+_SECONDS|RESTARTS)$/i;
+  /^(CLAIM_ID|CLAIMS_TABLE|AWS_.*|ECS_.*|ACTIONS_RUNNER_INPUT_.*|JOB_ENVIRONMENT_NAMES|TASK_ROLE_FOR_JOBS|DOCKER_EXTERNALS|RUNNER_(HOME|UID|ALLOW_RUNASROOT)|[A-Z]+_SECONDS|RESTARTS)$/i;
 
 /**
  * What bash, the loader and libc obey before the first line of start-runner.sh, which then finds by PATH what hands its

@@ -1,17 +1,40 @@
 import type { Choices } from '../../functions/contracts/settings.ts';
 import type { Profile } from '../../functions/contracts/profile.ts';
+import type { DockerChoices } from './read-docker.ts';
 import type { NetworkChoices } from './read-network.ts';
 
-type Surprising = { readonly choices: Choices; readonly network: NetworkChoices };
+type Surprising = { readonly choices: Choices; readonly network: NetworkChoices; readonly docker?: DockerChoices };
 
 /** What is legal, and yet not what most people would expect. */
-export function warnOfSurprises({ choices, network }: Surprising): string[] {
+export function warnOfSurprises({ choices, network, docker }: Surprising): string[] {
   const { profiles } = choices;
   const pairs = profiles.flatMap((one, index) => profiles.slice(index + 1).map((other) => [one, other] as const));
   return [
     ...pairs.flatMap(([one, other]) => warnOfStealing(one, other)),
     ...profiles.filter((profile) => profile.catchAll).flatMap((profile) => warnOfCatchAll(profile, profiles)),
     ...(network.kind === 'private' && network.natGateways === 0 ? warnOfNoInternet(choices) : []),
+    ...(docker === undefined ? [] : warnOfDocker(profiles, docker)),
+  ];
+}
+
+/** It is asked for with one word, and is another kind of machine. */
+function warnOfDocker(profiles: readonly Profile[], { network }: DockerChoices): string[] {
+  const withDocker = profiles.filter((profile) => profile.docker);
+  const names = withDocker.map(({ name }) => name).join(', ');
+  return [
+    `jobs of profile ${names} can become root of the machine they run on (docker): a privileged container is beside them, no Fargate micro-VM is around them, and the job that comes next may get the same machine, with its secrets and a registration token (docs/docker.md)`,
+    ...withDocker
+      .filter((profile) => profile.publicRepositories)
+      .map(
+        ({ name }) =>
+          `profile ${name} serves public repositories with docker: a stranger's pull request can take a machine over and stay for the jobs that come next; do not do this where any job of the profile has a secret`,
+      ),
+    ...(network.kind === 'private'
+      ? [
+          `profile ${names} needs ${network.natGateways === 1 ? 'a NAT gateway' : `${network.natGateways} NAT gateways`}, the one thing of this stack that costs while nothing runs: about $${36 * network.natGateways} a month, and $0.045 a GB`,
+        ]
+      : []),
+    'nothing of docker was ever tried in an AWS account: docs/docker.md lists what is not proved',
   ];
 }
 

@@ -2,6 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { slowClientOptions } from '../../functions/aws/requests.ts';
 import { runnerTasks, type RunnerTasks } from '../../functions/aws/runner-tasks.ts';
+import { providersOf } from '../../functions/contracts/providers.ts';
+import type { Settings } from '../../functions/contracts/settings.ts';
 import type { TaskOrder } from '../../functions/contracts/task-order.ts';
 import { Ecs, type TaskDefinition } from '../emulators/aws/ecs.ts';
 import { TurnableClock } from '../emulators/clock.ts';
@@ -14,7 +16,17 @@ const bash = (family: string, script: string): TaskDefinition => ({
   memoryMiB: 8192,
   command: ['bash', '-c', script],
 });
+const settingsOf = ({ clusterArn }: Ecs): Settings['tasks'] => ({
+  cluster: clusterArn,
+  definitions: {},
+  providers: {},
+  subnets: ['subnet-1', 'subnet-2'],
+  securityGroups: ['sg-1'],
+  assignPublicIp: 'ENABLED',
+  docker: { subnets: ['subnet-9'], securityGroups: ['sg-9'] },
+});
 const prefix = 'ci-1a2b3c';
+const providers = providersOf('github-runners-ci', { name: 'docker', docker: true });
 let clock: TurnableClock;
 let ecs: Ecs;
 let client: ECSClient;
@@ -28,23 +40,17 @@ beforeEach(async () => {
       bash('quick', 'exit 64'),
       bash('small', 'trap "exit 69" TERM; while :; do sleep 0.02; done'),
       bash('telling', 'echo "claim $CLAIM_ID"'),
+      {
+        ...bash('docker', 'exit 64'),
+        cpu: 48 * 1024,
+        memoryMiB: 333 * 1024,
+        managedInstances: Object.values(providers),
+      },
     ],
   });
   ecs.startedByMustBeAlone = true;
   client = new ECSClient({ ...slowClientOptions, endpoint: ecs.url });
-  tasks = runnerTasks(
-    {
-      prefix,
-      tasks: {
-        cluster: ecs.clusterArn,
-        definitions: {},
-        subnets: ['subnet-1', 'subnet-2'],
-        securityGroups: ['sg-1'],
-        assignPublicIp: 'ENABLED',
-      },
-    },
-    client,
-  );
+  tasks = runnerTasks({ prefix, tasks: settingsOf(ecs) }, client);
 });
 afterEach(async () => {
   client.destroy();
@@ -126,6 +132,7 @@ describe('running a task', () => {
     ['InvalidParameterException', 'EC2 said RequestLimitExceeded', 'throttled'],
     ['ClientException', "You've reached the limit on the number of vCPUs you can run concurrently", 'quota'],
     ['ClientException', 'Capacity is unavailable at this time.', 'no-capacity'],
+    ['ClientException', 'You have reached the limit of tasks in the PROVISIONING state of this cluster', 'quota'],
     ['ClientException', 'TaskDefinition is inactive', 'refused'],
     ['InvalidParameterException', 'The subnet ID does not exist', 'refused'],
     ['AccessDeniedException', undefined, 'refused'],
@@ -146,6 +153,62 @@ describe('running a task', () => {
 
   test('with a task definition that is not there is refused', async () => {
     expect(await tasks.runTask(order({ taskDefinition: 'gone:1' }))).toMatchObject({ kind: 'refused' });
+  });
+});
+
+describe('running a task on Managed Instances', () => {
+  const onInstances = { taskDefinition: 'docker:1', provider: providers.onDemand };
+
+  test('takes the network of profiles with Docker, and asks for no public address, which ECS would refuse', async () => {
+    const taskArn = await start(onInstances);
+    expect(ecs.find(taskArn)?.request).toMatchObject({
+      provider: 'docker_github-runners-ci_docker',
+      subnet: 'subnet-9',
+    });
+    expect(ecs.find(await start({ runnerId: `${prefix}-2-1` }))?.request).toMatchObject({
+      provider: 'FARGATE',
+      subnet: 'subnet-1',
+    });
+  });
+
+  test('with the other provider is another call too', async () => {
+    ecs.capacity = (provider) => (provider === providers.spot ? 'none' : 'ok');
+    ecs.failuresSpendTokens = true;
+    expect(await tasks.runTask(order({ ...onInstances, provider: providers.spot }))).toMatchObject({
+      kind: 'no-capacity',
+    });
+    expect(ecs.find(await start(onInstances))?.provider).toBe(providers.onDemand);
+  });
+
+  test.each([
+    ['a definition for Fargate', { provider: providers.onDemand }],
+    ['a provider of Fargate', { taskDefinition: 'docker:1' }],
+    ['a provider that nobody made', { ...onInstances, provider: 'docker_github-runners-ci_gone' }],
+  ])('with %s is refused', async (_, parts) => {
+    expect(await tasks.runTask(order(parts))).toMatchObject({ kind: 'refused' });
+  });
+
+  test('in a fleet that has no network for it is a fault of ours, and not taken for an answer', async () => {
+    const settings = { prefix, tasks: { ...settingsOf(ecs), docker: undefined } };
+    await expect(runnerTasks(settings, client).runTask(order(onInstances))).rejects.toThrow(
+      'provider docker_github-runners-ci_docker must have subnets of its own, this fleet has none',
+    );
+  });
+
+  test('shows the instance that it stands on, until ECS has ended that', async () => {
+    ecs.idleInstanceMs = 600_000;
+    const taskArn = await start(onInstances);
+    await start({ runnerId: `${prefix}-2-1` });
+    await ecs.stoppedTask(taskArn);
+    expect(await tasks.listInstances()).toEqual([taskArn.replace(':task/', ':container-instance/')]);
+    clock.advance(600_000);
+    expect(await tasks.listInstances()).toEqual([]);
+  });
+
+  test('is nothing that a fleet on Fargate asks about: it has no right to', async () => {
+    ecs.failNext('ListContainerInstances', { type: 'AccessDeniedException' });
+    const settings = { prefix, tasks: { ...settingsOf(ecs), docker: undefined } };
+    expect(await runnerTasks(settings, client).listInstances()).toEqual([]);
   });
 });
 

@@ -11,7 +11,7 @@ const release = {
 const arches = ['x64', 'arm64'] as const;
 const script = readFileSync(new URL('../../runner-image/build-image.sh', import.meta.url), 'utf8');
 /** What CodeBuild's own project tells every build; see infra/runner-image.ts. */
-const toldByTheProject = ['REPOSITORY_URI'];
+const toldByTheProject = ['REPOSITORY_URI', 'SUDO', 'BUILD_TOOLS'];
 
 /** The tags that the script moves to an image that it was told to build so, the last one last. */
 function tagsOf(variables: Readonly<Record<string, string>>): string[] {

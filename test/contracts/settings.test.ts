@@ -42,6 +42,10 @@ describe('settings', () => {
       tasks: {
         cluster: 'cluster',
         definitions: { small: 'Fleet_small:1', large: 'Fleet_large:7' },
+        providers: {
+          small: { onDemand: 'FARGATE', spot: 'FARGATE_SPOT' },
+          large: { onDemand: 'FARGATE', spot: 'FARGATE_SPOT' },
+        },
         subnets: ['subnet-1', 'subnet-2'],
         securityGroups: ['sg-1'],
         assignPublicIp: 'ENABLED',
@@ -55,6 +59,19 @@ describe('settings', () => {
     expect(decodeSettings(encoded, encodeNames({ ...names, images })).images).toEqual(images);
     expect(decodeSettings(encoded, encodeNames(names)).images).toBeUndefined();
     expect(encodeNames({ ...names, images: undefined })).not.toHaveProperty('RUNNER_IMAGES');
+  });
+
+  test('of a profile with Docker name providers of its own, and where its tasks live', () => {
+    const docker = { subnets: ['subnet-8', 'subnet-9'], securityGroups: ['sg-9'] };
+    const withDocker = encodeChoices({ ...choices, profiles: [aProfile(), aProfile({ name: 'large', docker: true })] });
+    const { tasks } = decodeSettings(withDocker, encodeNames({ ...names, tasks: { ...names.tasks, docker } }));
+    expect(tasks.docker).toEqual(docker);
+    expect(tasks.providers).toEqual({
+      small: { onDemand: 'FARGATE', spot: 'FARGATE_SPOT' },
+      large: { onDemand: 'docker_Fleet_large', spot: 'docker_Fleet_large_spot' },
+    });
+    expect(decodeSettings(encoded, encodeNames(names)).tasks.docker).toBeUndefined();
+    expect(Object.keys(encodeNames(names)).join()).not.toContain('DOCKER');
   });
 
   test.each([

@@ -101,6 +101,31 @@ describe('a stopped task', () => {
     expect(decodeStoppedTask({ ...detail, containers })).toMatchObject({ exitCode: 64 });
   });
 
+  test.each([[{ name: 'docker', exitCode: 0 }], [{ name: 'docker', exitCode: 0 }, { name: 'runner' }]])(
+    'is not judged by another container, when the runner never began: %j',
+    (...containers) => {
+      expect(decodeStoppedTask({ ...detail, containers })?.exitCode).toBeUndefined();
+    },
+  );
+
+  test('whose runner never began says what stood in its way', () => {
+    const containers = [{ name: 'runner' }, { name: 'docker', exitCode: 1, reason: 'unhealthy' }];
+    expect(decodeStoppedTask({ ...detail, containers })).toMatchObject({
+      reason: 'Essential container in task exited: container docker ended with 1, unhealthy',
+    });
+  });
+
+  test('whose runner began says nothing of the others, which end with it', () => {
+    const containers = [
+      { name: 'runner', exitCode: 0 },
+      { name: 'docker', exitCode: 137 },
+    ];
+    expect(decodeStoppedTask({ ...detail, containers })).toMatchObject({
+      reason: 'Essential container in task exited',
+      exitCode: 0,
+    });
+  });
+
   test.each(['PROVISIONING', 'RUNNING', 'DEPROVISIONING', 'STOPPING'])('is none while it is %s', (lastStatus) => {
     expect(decodeStoppedTask({ ...detail, lastStatus })).toBeUndefined();
   });

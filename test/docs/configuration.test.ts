@@ -10,6 +10,8 @@ type Place = {
   readonly heading: string;
   /** Of a table with a column of that name: which of its rows are meant. */
   readonly kind?: string;
+  /** Only what differs stands there. */
+  readonly isPart?: true;
   readonly required: Values;
   readonly config: (options: Values) => unknown;
   readonly chosen: (fleet: Fleet) => Values;
@@ -33,6 +35,19 @@ const places: readonly Place[] = [
     required: profile,
     config: (options) => ({ ...root, profiles: { small: options } }),
     chosen: ({ choices, tasks }) => ({ ...choices.profiles[0], ...tasks['small'] }),
+  },
+  {
+    heading: 'Docker',
+    required: {},
+    config: (docker) => ({ ...root, profiles: { small: { ...profile, docker: true } }, docker }),
+    chosen: (fleet) => ({ ...fleet.docker }),
+  },
+  {
+    heading: 'Docker profile',
+    isPart: true,
+    required: { ...profile, docker: true },
+    config: (options) => ({ ...root, profiles: { small: options } }),
+    chosen: ({ choices }) => ({ ...choices.profiles[0] }),
   },
   {
     heading: 'Warm window',
@@ -84,7 +99,7 @@ const cases = places.flatMap((place) =>
 const tried = cases.filter(({ option, place }) => option !== 'kind' || place.kind === 'public');
 
 describe('docs/configuration.md', () => {
-  test.each(places.map((place) => ({ place, title: titleOf(place) })))(
+  test.each(places.filter(({ isPart }) => !isPart).map((place) => ({ place, title: titleOf(place) })))(
     'names every option of $title, and no other',
     ({ place }) => {
       const documented = cases.filter((one) => one.place === place).map(({ option }) => option);
@@ -198,7 +213,9 @@ function knownOptions(config: Place['config'], required: Values, path: string): 
     .split(/, | and /)
     .filter((name) => !attempt(config(set(required, path + name, 17.5))).complaint.includes('is no option'))
     .flatMap((name) =>
-      ['github', 'repositories'].includes(name) ? knownOptions(config, required, `${name}.`) : [path + name],
+      ['github', 'repositories', 'runnerImage'].includes(name)
+        ? knownOptions(config, required, `${name}.`)
+        : [path + name],
     );
 }
 

@@ -81,3 +81,49 @@ describe('no Spot capacity', () => {
     expect(scenario.launches).toBe(1);
   });
 });
+
+describe('a profile with Docker', () => {
+  const [onDemand, spot] = ['docker_local_small', 'docker_local_small_spot'];
+
+  test('runs its job on Managed Instances, in the network of profiles with Docker', async () => {
+    const scenario = await startScenario({ profile: { docker: true } });
+    const job = scenario.github.queueJob(plainJob);
+    await scenario.jobIs(job.id, 'completed');
+    await scenario.expectAllGone();
+    const [task] = scenario.fleet.ecs.tasks.values();
+    expect(task?.request).toMatchObject({ provider: onDemand, subnet: 'subnet-docker-1' });
+    await scenario.quiet();
+    const logs = scenario.logs.join('\n');
+    for (const told of ['"Reason":"MANAGED_INSTANCES"', '"RunnerSeconds"']) expect(logs).toContain(told);
+    // What an instance costs nobody knows.
+    expect(logs).not.toContain('CostDollars');
+  });
+
+  test('falls back from Spot to on-demand by the same code', async () => {
+    const scenario = await startScenario({ profile: { docker: true, capacity: 'spot-preferred' } });
+    const asked: string[] = [];
+    scenario.fleet.ecs.capacity = (provider) => {
+      asked.push(provider);
+      return provider === spot ? 'none' : 'ok';
+    };
+    const job = scenario.github.queueJob(plainJob);
+    await scenario.jobIs(job.id, 'completed');
+    await scenario.expectAllGone();
+    expect(asked).toEqual([spot, onDemand]);
+    expect(scenario.launches).toBe(1);
+  });
+
+  test('does without Spot at its second launch, when ECS took the first and found no instance', async () => {
+    const scenario = await startScenario({ profile: { docker: true, capacity: 'spot-preferred' } });
+    const { ecs, clock } = scenario.fleet;
+    ecs.startFailure = ({ provider }) => (provider === spot ? 'no instance could be started' : undefined);
+    const job = scenario.github.queueJob(plainJob);
+    await scenario.reasonIs(job.id, 'backing-off');
+    await scenario.quiet();
+    clock.advance(2 * minute);
+    await scenario.run('replenish');
+    await scenario.jobIs(job.id, 'completed');
+    await scenario.expectAllGone();
+    expect([...ecs.tasks.values()].map(({ provider }) => provider)).toEqual([spot, onDemand]);
+  });
+});

@@ -2,6 +2,7 @@ import { cp, link, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { providersOf } from '../../functions/contracts/providers.ts';
 import { encodeNames, taskFamily, type Choices } from '../../functions/contracts/settings.ts';
 import {
   endFleetSeconds,
@@ -58,6 +59,7 @@ const parameterNames = {
   appKey: '/github-runners/local/app-key',
   webhookSecret: '/github-runners/local/webhook-secret',
 };
+const dockerNetwork = { subnets: ['subnet-docker-1', 'subnet-docker-2'], securityGroups: ['sg-docker'] };
 const tableNames = { ledger: 'Ledger', claims: 'Claims' };
 
 /**
@@ -141,6 +143,7 @@ export class LocalFleet {
           subnets: ['subnet-1', 'subnet-2'],
           securityGroups: ['sg-1'],
           assignPublicIp: 'ENABLED',
+          docker: choices.profiles.some((profile) => profile.docker) ? dockerNetwork : undefined,
         },
         parameters: parameterNames,
         images: images && { repository: 'runners', source: 'local', projects },
@@ -323,8 +326,10 @@ async function startEcs(
     clock,
     onCall,
     credentials: tables,
-    taskDefinitions: choices.profiles.map(({ name, cpu, memoryGiB, arch }) => ({
+    taskDefinitions: choices.profiles.map(({ name, cpu, memoryGiB, arch, docker }) => ({
       family: taskFamily('local', name),
+      // There is no Docker daemon beside it here: jobs that need none run as everywhere.
+      ...(docker && { managedInstances: Object.values(providersOf('local', { name, docker })) }),
       revision: 1,
       cpu: cpu * 1024,
       memoryMiB: memoryGiB * 1024,

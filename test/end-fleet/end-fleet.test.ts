@@ -19,7 +19,10 @@ type FleetTask = {
 };
 
 /** A cluster with these tasks, and a clock that the pauses turn. */
-function aCluster(tasks: readonly FleetTask[], { callTakesMs = 0 } = {}) {
+function aCluster(
+  tasks: readonly FleetTask[],
+  { callTakesMs = 0, instanceStaysMs }: { callTakesMs?: number; instanceStaysMs?: number } = {},
+) {
   const clock = fakeClock();
   const began = clock.now();
   const stops: string[] = [];
@@ -48,6 +51,12 @@ function aCluster(tasks: readonly FleetTask[], { callTakesMs = 0 } = {}) {
         .map(([arn]) => shown(arn)),
     listEnding: async () =>
       [...stoppedAt.keys()].map((arn) => shown(arn)).filter(({ stopped }) => stopped === undefined),
+    // One for all, from the beginning until some time after the last task.
+    listInstances: async () => {
+      if (instanceStaysMs === undefined) return [];
+      const ends = [...states].map(([arn, { endsAfterMs = minute }]) => (stoppedAt.get(arn) ?? Infinity) + endsAfterMs);
+      return clock.now() < Math.max(began, ...ends) + instanceStaysMs ? ['arn:container-instance/0'] : [];
+    },
     lookAtTasks: async (arns) =>
       arns.filter((arn) => !(states.get(arn)?.forgotten && isGone(arn))).map((arn) => shown(arn)),
     stopTask: async (arn, reason) => {
@@ -107,6 +116,26 @@ describe('the end of a fleet', () => {
     expect(await end()).toEqual({ stopped: 1 });
     expect(stops).toEqual([]);
     expect(alive()).toEqual([]);
+  });
+
+  test('comes when ECS has ended the instances too, some minutes after their last task', async () => {
+    const { end, passed } = aCluster([{}], { instanceStaysMs: 7 * minute });
+    expect(await end()).toEqual({ stopped: 1 });
+    expect(passed()).toBeGreaterThanOrEqual(8 * minute);
+  });
+
+  test('comes when the last instance has gone, though there was no task any more', async () => {
+    const { end, passed } = aCluster([], { instanceStaysMs: 3 * minute });
+    expect(await end()).toEqual({ stopped: 0 });
+    expect(passed()).toBeGreaterThanOrEqual(3 * minute);
+  });
+
+  test('has not come while instances are left, and says what to do', async () => {
+    const { end } = aCluster([{}], { instanceStaysMs: 10 * minute });
+    expect(await end()).toEqual({
+      stopped: 1,
+      problem: 'instances are left (ECS ends them some minutes after their last task); delete the stack again',
+    });
   });
 
   test('is told in time, however long ECS takes to answer', async () => {

@@ -19,7 +19,8 @@ beforeAll(async () => {
   clock = new TurnableClock();
   cloudFormation = await CloudFormation.start();
   const small = { family: 'small', revision: 1, cpu: 2048, memoryMiB: 8192 };
-  ecs = await Ecs.start({ clock, taskDefinitions: [{ ...small, command: ['sleep', '3600'] }] });
+  const onInstances = { ...small, family: 'docker', command: ['true'], managedInstances: ['mine'] };
+  ecs = await Ecs.start({ clock, taskDefinitions: [{ ...small, command: ['sleep', '3600'] }, onInstances] });
   client = new ECSClient({ endpoint: ecs.url, maxAttempts: 1 });
   rooms = await bundleRooms();
   ({ room } = rooms.start('end-fleet', {
@@ -50,14 +51,17 @@ afterEach(async () => {
 });
 
 const deploy = async (type: 'Create' | 'Update' | 'Delete') => room.invoke(cloudFormation.ask(type));
-const startTask = async (startedBy = `${rooms.prefix}-1-1`) => {
+const startTask = async (
+  startedBy = `${rooms.prefix}-1-1`,
+  { taskDefinition, provider } = { taskDefinition: 'small:1', provider: 'FARGATE' },
+) => {
   const awsvpcConfiguration = { subnets: ['subnet-1'], securityGroups: ['sg-1'] };
   const { tasks } = await client.send(
     new RunTaskCommand({
       cluster: ecs.clusterArn,
-      taskDefinition: 'small:1',
+      taskDefinition,
       startedBy,
-      capacityProviderStrategy: [{ capacityProvider: 'FARGATE', weight: 1 }],
+      capacityProviderStrategy: [{ capacityProvider: provider, weight: 1 }],
       networkConfiguration: { awsvpcConfiguration },
     }),
   );
@@ -81,6 +85,27 @@ describe('the deletion of a fleet', () => {
     ]);
     expect(own).toMatchObject({ desiredStatus: 'STOPPED', stoppedReason: 'the fleet is being deleted' });
     expect(foreign).toMatchObject({ desiredStatus: 'RUNNING' });
+  });
+
+  test('fails with a sentence while an instance is left, where profiles have Docker', async () => {
+    const docker = { subnets: ['subnet-9'], securityGroups: ['sg-9'] };
+    const { room: ofDocker } = rooms.start('end-fleet', {
+      clock,
+      names: { tasks: { cluster: ecs.clusterArn, docker } },
+      environment: { AWS_ENDPOINT_URL_ECS: ecs.url },
+      timeoutSeconds: 31,
+    });
+    const task = await startTask('another-fleet-1-1', { taskDefinition: 'docker:1', provider: 'mine' });
+    await ecs.stoppedTask(task?.arn ?? '');
+    ecs.idleInstanceMs = hour;
+    expect(await ofDocker.invoke(cloudFormation.ask('Delete'))).toMatchObject({ ok: true });
+    expect(cloudFormation.told).toMatchObject([
+      { Status: 'FAILED', Reason: expect.stringMatching(/^instances are left \(.*\); delete the stack again$/) },
+    ]);
+    ecs.idleInstanceMs = 0;
+    expect(await ofDocker.invoke(cloudFormation.ask('Delete'))).toMatchObject({ ok: true });
+    expect(cloudFormation.told.at(-1)).toMatchObject({ Status: 'SUCCESS' });
+    await ofDocker.stop();
   });
 
   test('fails with a sentence when ECS cannot be asked, and so does the function', async () => {

@@ -46,6 +46,7 @@ export function aProfile(parts: Partial<Profile> = {}): Profile {
     publicRepositories: false,
     repositories: { allow: [], deny: [] },
     warm: [],
+    docker: false,
     ...parts,
   };
 }

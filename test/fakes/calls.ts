@@ -16,6 +16,7 @@ const answeringAtOnce = new Set<string>([
   'newClaimId',
   'registrationUrl',
   'taskDefinition',
+  'providers',
   'rateLimit',
   'isScarce',
 ]);

@@ -1,5 +1,6 @@
 import { exitCodes, type TaskOutcome } from '../../functions/contracts/exit-code.ts';
 import type { RunnerTasks } from '../../functions/aws/runner-tasks.ts';
+import { isSpot } from '../../functions/contracts/providers.ts';
 import type { StoppedTask } from '../../functions/contracts/stopped-task.ts';
 import type { RunResult, RunnerTask, TaskOrder } from '../../functions/contracts/task-order.ts';
 
@@ -86,7 +87,7 @@ export function fakeTasks(now: () => number, prefix: string): FakeTasks {
       const answer = answers.shift();
       if (answer instanceof Error) throw answer;
       if (answer !== undefined && answer.kind !== 'started') return answer;
-      const taskArn = answer?.taskArn ?? `arn:task/${order.runnerId}${order.provider === 'FARGATE' ? '' : '-s'}`;
+      const taskArn = answer?.taskArn ?? `arn:task/${order.runnerId}${isSpot(order.provider) ? '-s' : ''}`;
       tasks.set(token, { order, taskArn, createdAt: now(), stopped: undefined, stoppedAt: 0 });
       return { kind: 'started', taskArn };
     },
@@ -106,6 +107,7 @@ export function fakeTasks(now: () => number, prefix: string): FakeTasks {
         .filter(({ order, stopped }) => stopped === undefined && order.runnerId.startsWith(`${prefix}-`))
         .map((task) => shown(task)),
     listEnding: async () => [],
+    listInstances: async () => [],
     lookAtTasks: async (taskArns) =>
       known()
         .filter(({ taskArn }) => taskArns.includes(taskArn))

@@ -2,6 +2,7 @@ import { longestTurnMs } from '../../functions/contracts/limits.ts';
 import { isScarce } from '../../functions/contracts/rate-limit.ts';
 import type { JobRecord } from '../../functions/contracts/ledger-records.ts';
 import type { Profile } from '../../functions/contracts/profile.ts';
+import { providersOf } from '../../functions/contracts/providers.ts';
 import type { SweepPorts } from '../../functions/replenish/find-unannounced.ts';
 import type { PoolPorts } from '../../functions/replenish/top-up-pools.ts';
 import type { RedeliveryPorts } from '../../functions/redeliver/redeliver-webhooks.ts';
@@ -87,6 +88,11 @@ export function fakeWorld({
     newClaimId: () => `claim-${++claimsNamed}`,
     registrationUrl: (scope) => `https://github.com/${scope}`,
     taskDefinition: (profile) => `${profile}:1`,
+    providers: (profile) =>
+      providersOf('github-runners-ci', {
+        name: profile,
+        docker: profiles.some((one) => one.name === profile && one.docker),
+      }),
 
     sendLaunch: queues.sendLaunch,
     sendLaunches: queues.sendLaunches,

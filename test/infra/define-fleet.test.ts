@@ -28,6 +28,13 @@ function complaints(config: unknown): string[] {
 }
 
 const withProfile = (options: object): unknown => ({ ...fleet, profiles: { small: { ...small, ...options } } });
+const withDocker = (options: object, docker?: unknown): unknown => ({
+  ...fleet,
+  profiles: { small: { ...small, docker: true, ...options } },
+  docker,
+});
+const dockerProfiles = (count: number): object =>
+  Object.fromEntries(Array.from({ length: count }, (_, at) => [`p${at}`, { labels: [`l${at}`], docker: true }]));
 const withWarm = (options: object): unknown => withProfile({ warm: [{ ...warm, ...options }] });
 const warningsOf = (profiles: object): readonly string[] => define({ ...fleet, profiles }).warnings;
 const withNetwork = (network: unknown): unknown => ({ ...fleet, network });
@@ -49,12 +56,12 @@ const refusedName = (variable: string): [unknown, string] => [
 const mistakes: [unknown, string][] = [
   [
     undefined,
-    'the config must be an object with name, github, profiles, network, logRetentionDays, alarmTopic, pointInTimeRecovery, keepOnDestroy and parametersKey, got nothing',
+    'the config must be an object with name, github, profiles, network, docker, runnerImage, logRetentionDays, alarmTopic, pointInTimeRecovery, keepOnDestroy and parametersKey, got nothing',
   ],
   [{ ...fleet, gitub: 1 }, 'gitub is no option; the nearest is github'],
   [
     { ...fleet, colour: 'red' },
-    'colour is no option; there are name, github, profiles, network, logRetentionDays, alarmTopic, pointInTimeRecovery, keepOnDestroy and parametersKey',
+    'colour is no option; there are name, github, profiles, network, docker, runnerImage, logRetentionDays, alarmTopic, pointInTimeRecovery, keepOnDestroy and parametersKey',
   ],
 
   [
@@ -137,6 +144,60 @@ const mistakes: [unknown, string][] = [
     withProfile({ diskGiB: 20.5 }),
     'profiles.small.diskGiB must be a whole number from 20 to 200, got 20.5; the nearest is 21',
   ],
+  [withProfile({ docker: 'yes' }), 'profiles.small.docker must be true or false, got "yes"'],
+  [
+    withDocker({ cpu: 0.5 }),
+    'profiles.small.cpu must be one of 2, 4, 8, 16, 32, 48, 64, 96 with docker (vCPU of EC2 instances), got 0.5; the nearest is 2',
+  ],
+  [
+    withDocker({ memoryGiB: 15 }),
+    'profiles.small.memoryGiB must be a whole number from 2 to 14 for 2 vCPU with docker, got 15; the nearest is 14',
+  ],
+  [
+    withDocker({ cpu: 8, memoryGiB: 12.5 }),
+    'profiles.small.memoryGiB must be a whole number from 2 to 56 for 8 vCPU with docker, got 12.5; the nearest is 13',
+  ],
+  [
+    withDocker({ diskGiB: 20 }),
+    'profiles.small.diskGiB must be a whole number from 40 to 1000 with docker, got 20; the nearest is 40',
+  ],
+  [withDocker({}, { netwrok: {} }), 'docker.netwrok is no option; the nearest is network'],
+  [
+    withDocker({}, { network: { kind: 'public' } }),
+    'docker.network.kind must be one of private, existing, got "public"',
+  ],
+  [
+    withDocker({}, { network: { natGateways: 0 } }),
+    'docker.network.natGateways must be a whole number from 1 to 2 (one in each of two zones), got 0; the nearest is 1',
+  ],
+  [
+    withDocker({}, { network: { ...existing, assignPublicIp: true } }),
+    'docker.network.assignPublicIp is no option; there are kind, cidr, natGateways, endpoints, vpcId, subnetIds and securityGroupIds',
+  ],
+  [
+    withDocker({}, { network: { vpcId: 'vpc-11111111' } }),
+    'docker.network.vpcId is no option of kind "private", only of "existing"',
+  ],
+  [
+    withDocker({}, { image: 'https://docker.io/docker:dind' }),
+    'docker.image must be an image such as ghcr.io/acme/runner:1: [host[:port]/]path in lower case, then [:tag] and [@sha256:digest], with at most 255 characters before the digest, got "https://docker.io/docker:dind"; the nearest is "docker.io/docker:dind"',
+  ],
+  [
+    { ...fleet, profiles: dockerProfiles(21) },
+    'profiles must have docker: true in at most 20 (CloudFormation takes 500 resources), got 21',
+  ],
+  // What is wrong is told before anybody needs it.
+  [
+    { ...fleet, docker: { network: { natGateways: 5 } } },
+    'docker.network.natGateways must be a whole number from 1 to 2 (one in each of two zones), got 5; the nearest is 2',
+  ],
+  [{ ...fleet, runnerImage: { sudo: 'no' } }, 'runnerImage.sudo must be true or false, got "no"'],
+  [
+    { ...fleet, runnerImage: { buildTools: 'true' } },
+    'runnerImage.buildTools must be true or false, got "true"; the nearest is true',
+  ],
+  [{ ...fleet, runnerImage: { docker: true } }, 'runnerImage.docker is no option; there are sudo and buildTools'],
+
   [withProfile({ maxRunners: 'lots' }), 'profiles.small.maxRunners must be a whole number from 0 to 5000, got "lots"'],
   [
     withProfile({ maxRunners: -1 }),
@@ -247,7 +308,7 @@ const mistakes: [unknown, string][] = [
   ...['PATH', 'ENV', 'BASH_ENV', 'BASHOPTS', 'SHELLOPTS', 'BASH_FUNC_exec', 'LD_PRELOAD', 'LD_LIBRARY_PATH'].map(
     refusedName,
   ),
-  ...['GLIBC_TUNABLES', 'IFS', 'PS4', 'PROMPT_COMMAND'].map(refusedName),
+  ...['GLIBC_TUNABLES', 'IFS', 'PS4', 'PROMPT_COMMAND', 'DOCKER_EXTERNALS'].map(refusedName),
   [
     withProfile({ environment: { A: 'x'.repeat(10_000), B: 'y'.repeat(9999) } }),
     'profiles.small.environment must have at most 20000 characters, names and values together (a task definition has 64 KiB), got 20001',
@@ -499,11 +560,13 @@ describe('a config that is right', () => {
             publicRepositories: false,
             repositories: { allow: [], deny: [] },
             warm: [],
+            docker: false,
           },
         ],
       },
       tasks: { small: { environment: {} } },
       network: { kind: 'public', cidr: '10.0.0.0/16' },
+      runnerImage: { sudo: true, buildTools: false },
       logRetentionDays: 30,
       pointInTimeRecovery: false,
       keepOnDestroy: [],
@@ -511,7 +574,52 @@ describe('a config that is right', () => {
     });
   });
 
+  test('may ask for Docker with one word; everything else has a default', () => {
+    const { choices, docker } = define(withDocker({}));
+    expect(choices.profiles[0]).toMatchObject({
+      docker: true,
+      cpu: 2,
+      memoryGiB: 6,
+      diskGiB: 80,
+      capacity: 'on-demand',
+    });
+    expect(docker).toEqual({
+      network: { kind: 'private', cidr: '10.1.0.0/16', natGateways: 1, endpoints: false },
+      image: 'public.ecr.aws/docker/library/docker:29.7.1-dind',
+    });
+  });
+
+  test.each([
+    [2, 14],
+    [16, 112],
+    [96, 672],
+  ])('may give a profile with Docker %i vCPU and up to %i GiB, and has 3 for each vCPU if it does not', (cpu, most) => {
+    for (const memoryGiB of [2, most]) expect(complaints(withDocker({ cpu, memoryGiB }))).toEqual([]);
+    expect(define(withDocker({ cpu })).choices.profiles[0]?.memoryGiB).toBe(3 * cpu);
+  });
+
+  test.each<[unknown, NonNullable<Fleet['docker']>['network']]>([
+    [{ natGateways: 2 }, { kind: 'private', cidr: '10.1.0.0/16', natGateways: 2, endpoints: false }],
+    [
+      { kind: 'private', cidr: '172.16.0.0/20', endpoints: true },
+      { kind: 'private', cidr: '172.16.0.0/20', natGateways: 1, endpoints: true },
+    ],
+    [existing, { ...existing, kind: 'existing', securityGroupIds: [], assignPublicIp: false }],
+  ])('may name the network of its profiles with Docker as %j', (network, chosen) => {
+    expect(define(withDocker({}, { network })).docker?.network).toEqual(chosen);
+  });
+
+  test('may bring another daemon', () => {
+    expect(define(withDocker({}, { image: 'ghcr.io/acme/dind:1' })).docker?.image).toBe('ghcr.io/acme/dind:1');
+  });
+
+  test('may choose what its own image has in it', () => {
+    const { runnerImage } = define({ ...fleet, runnerImage: { sudo: false, buildTools: true } });
+    expect(runnerImage).toEqual({ sudo: false, buildTools: true });
+  });
+
   test('is one the functions can read', () => {
+    expect(() => encodeChoices(define(withDocker({})).choices)).not.toThrow();
     expect(() => encodeChoices(define(withWarm({ days: 'MON-FRI' })).choices)).not.toThrow();
     expect(() => encodeChoices(example.choices)).not.toThrow();
   });
@@ -660,5 +768,49 @@ describe('a config that is legal but surprising', () => {
       'without a NAT gateway profile theirs gets ghcr.io/acme/runner:1 only by a route that you add: the endpoints lead to ECR alone',
     ]);
     expect(define({ ...onGhes, profiles, network: { ...network, natGateways: 1 } }).warnings).toEqual([]);
+  });
+
+  describe('with Docker', () => {
+    const root = (names: string): string =>
+      `jobs of profile ${names} can become root of the machine they run on (docker): a privileged container is beside them, no Fargate micro-VM is around them, and the job that comes next may get the same machine, with its secrets and a registration token (docs/docker.md)`;
+    const gateways = (which: string, dollars: number): string =>
+      `profile small needs ${which}, the one thing of this stack that costs while nothing runs: about $${dollars} a month, and $0.045 a GB`;
+    const untried = 'nothing of docker was ever tried in an AWS account: docs/docker.md lists what is not proved';
+
+    test.each([
+      [undefined, [root('small'), gateways('a NAT gateway', 36), untried]],
+      [{ natGateways: 2 }, [root('small'), gateways('2 NAT gateways', 72), untried]],
+      [existing, [root('small'), untried]],
+    ])('is warned of: what it means for isolation, and what costs always (%j)', (network, warnings) => {
+      expect(define(withDocker({}, { network })).warnings).toEqual(warnings);
+    });
+
+    test('is warned of in stronger words: strangers on a machine that others get next', () => {
+      expect(define(withDocker({ publicRepositories: true }, { network: existing })).warnings).toEqual([
+        root('small'),
+        "profile small serves public repositories with docker: a stranger's pull request can take a machine over and stay for the jobs that come next; do not do this where any job of the profile has a secret",
+        untried,
+      ]);
+    });
+
+    test('is warned of, when no profile has it', () => {
+      expect(define({ ...fleet, docker: {} }).warnings).toEqual([
+        'docker says where profiles with docker: true live, and there is none: nothing of it is made',
+      ]);
+      expect(define({ ...fleet, docker: {} }).docker).toBeUndefined();
+    });
+
+    test('names every profile that has it, and no other', () => {
+      const large = { labels: ['large'], docker: true };
+      const profiles = {
+        plain: { labels: ['plain'], publicRepositories: true },
+        small: { ...small, docker: true },
+        large,
+      };
+      expect(define({ ...fleet, profiles, docker: { network: existing } }).warnings).toEqual([
+        root('small, large'),
+        untried,
+      ]);
+    });
   });
 });

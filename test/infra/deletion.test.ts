@@ -29,7 +29,14 @@ function neededBy(id: string, resources: Map<string, Resource>, seen = new Set<s
   return seen;
 }
 
-const resources = resourcesOf(synthFleet());
+const resources = resourcesOf(
+  synthFleet({
+    profiles: {
+      small: { labels: ['small'] },
+      builds: { labels: ['docker'], docker: true, capacity: 'spot-preferred' },
+    },
+  }),
+);
 const idsOf = (...types: string[]): string[] =>
   [...resources].flatMap(([id, { Type }]) => (types.includes(Type) ? [id] : []));
 const [tasks = ''] = idsOf('Custom::RunnerTasks');
@@ -54,6 +61,9 @@ describe('a stack that is deleted', () => {
   test.each(
     idsOf(
       'AWS::ECS::Cluster',
+      'AWS::ECS::CapacityProvider',
+      'AWS::IAM::InstanceProfile',
+      'AWS::EC2::NatGateway',
       'AWS::EC2::Subnet',
       'AWS::EC2::SecurityGroup',
       'AWS::EC2::Route',
@@ -63,6 +73,29 @@ describe('a stack that is deleted', () => {
     ),
   )('loses last what tasks live in, and end with: %s', (id) => {
     expect(neededBy(tasks, resources)).toContain(id);
+  });
+
+  test.each(idsOf('AWS::ECS::CapacityProvider'))(
+    'loses what starts and ends instances before the cluster, and the roles and the network of instances after it: %s',
+    (id) => {
+      const needed = [...neededBy(id, resources)].map((other) => resources.get(other)?.Type);
+      expect(needed).toEqual(
+        expect.arrayContaining([
+          'AWS::ECS::Cluster',
+          'AWS::IAM::InstanceProfile',
+          'AWS::IAM::Role',
+          'AWS::EC2::Subnet',
+          'AWS::EC2::SecurityGroup',
+        ]),
+      );
+    },
+  );
+
+  test('gives instances the time to end, the most that Lambda gives', () => {
+    const [id = ''] = idsOf('Custom::RunnerTasks');
+    expect(resources.get(id)?.Properties).toMatchObject({ ServiceTimeout: '960' });
+    const endFleet = idsOf('AWS::Lambda::Function').find((one) => one.startsWith('EndFleet')) ?? '';
+    expect(resources.get(endFleet)?.Properties).toMatchObject({ Timeout: 900 });
   });
 
   test('leaves nothing', () => {
@@ -86,12 +119,13 @@ describe('a stack that is deleted', () => {
 
   test('leaves what the config says to keep, and no more', () => {
     const kept = resourcesOf(synthFleet({ keepOnDestroy: ['ledger', 'logs', 'images'] }));
+    const groups = [...kept.values()].filter(({ Type }) => Type === 'AWS::Logs::LogGroup');
     const types = [...kept.values()].flatMap(({ Type, DeletionPolicy }) =>
       DeletionPolicy?.startsWith('Retain') === true ? [Type] : [],
     );
     expect(new Set(types)).toEqual(new Set(['AWS::DynamoDB::Table', 'AWS::Logs::LogGroup', 'AWS::ECR::Repository']));
     expect(types.filter((type) => type === 'AWS::DynamoDB::Table')).toHaveLength(1);
-    expect(types.filter((type) => type === 'AWS::Logs::LogGroup')).toHaveLength(idsOf('AWS::Logs::LogGroup').length);
+    expect(types.filter((type) => type === 'AWS::Logs::LogGroup')).toHaveLength(groups.length);
   });
 });
 
@@ -99,6 +133,15 @@ describe('two fleets of one account', () => {
   // What has no name of ours gets one from CloudFormation, with the stack's name and a random part in it.
   const names =
     /^(Alarm|Bucket|Cluster|Dashboard|Function|Group|LogGroup|Project|Queue|Repository|Role|Schedule|Table|Topic)Name$|^Family$/;
+  // A capacity provider's is just Name, and must not begin so.
+  const namedProviders = idsOf('AWS::ECS::CapacityProvider').map((id) =>
+    String(resources.get(id)?.Properties?.['Name']),
+  );
+
+  test.each(namedProviders)('have other names: capacity provider %s', (name) => {
+    expect(name).toMatch(/^docker_github-runners-ci_/);
+  });
+
   const named = [...resources].flatMap(([id, { Properties = {} }]) =>
     Object.entries(Properties).flatMap(([key, value]) =>
       names.test(key) && typeof value === 'string' ? [{ id, key, value }] : [],

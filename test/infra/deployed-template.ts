@@ -13,6 +13,7 @@ const arns: Readonly<Record<string, readonly [arn: string, nameProperty: string]
   'AWS::ECS::Cluster': [`ecs:${region}:${account}:cluster/NAME`, 'ClusterName'],
   'AWS::ECS::TaskDefinition': [`ecs:${region}:${account}:task-definition/NAME:7`, 'Family'],
   'AWS::Events::Rule': [`events:${region}:${account}:rule/NAME`, 'Name'],
+  'AWS::IAM::InstanceProfile': [`iam::${account}:instance-profile/NAME`, 'InstanceProfileName'],
   'AWS::IAM::Role': [`iam::${account}:role/NAME`, 'RoleName'],
   'AWS::Lambda::Function': [`lambda:${region}:${account}:function:NAME`, 'FunctionName'],
   'AWS::Logs::LogGroup': [`logs:${region}:${account}:log-group:NAME:*`, 'LogGroupName'],

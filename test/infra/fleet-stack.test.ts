@@ -3,7 +3,7 @@ import { Match, Template } from 'aws-cdk-lib/assertions';
 import type { App } from 'aws-cdk-lib/core';
 import { decodeSettings, encodeChoices } from '../../functions/contracts/settings.ts';
 import { defineFleet } from '../../infra/define-fleet.ts';
-import type { FleetConfig } from '../../infra/define-fleet.ts';
+import type { Fleet, FleetConfig } from '../../infra/define-fleet.ts';
 import { FleetStack } from '../../infra/fleet-stack.ts';
 import { functionNames } from '../../infra/function-bundle.ts';
 import { newApp, stubBundles } from './new-app.ts';
@@ -37,8 +37,8 @@ let stub: ReturnType<typeof stubBundles>;
 let stack: FleetStack;
 let template: Template;
 
-function deploy(changed: Partial<FleetConfig> = {}): FleetStack {
-  const fleet = defineFleet({ ...config, ...changed });
+function deploy(changed: Partial<FleetConfig> = {}, forced: Partial<Fleet> = {}): FleetStack {
+  const fleet = { ...defineFleet({ ...config, ...changed }), ...forced };
   return new FleetStack(newApp(), `github-runners-${fleet.choices.fleet}`, { fleet, bundles: stub.bundles });
 }
 
@@ -159,7 +159,7 @@ describe('a function', () => {
     expect(settings.parameters.appKey).toBe('/github-runners/ci/app-key');
   });
 
-  test('gets an environment of less than 4 KB, even with 30 profiles in the largest network', () => {
+  test('gets an environment of less than 4 KB, even with 30 profiles in the largest networks', () => {
     const profiles = Object.fromEntries(
       Array.from({ length: 30 }, (_, index) => [
         `p${index}`.padEnd(24, 'x'),
@@ -173,7 +173,10 @@ describe('a function', () => {
       subnetIds: Array.from({ length: 16 }, id('subnet')),
       securityGroupIds: Array.from({ length: 5 }, id('sg')),
     } as const;
-    const environment = deployedEnvironment(Template.fromStack(deploy({ name: 'a'.repeat(16), profiles, network })));
+    const docker = { ...profiles, p29xxxxxxxxxxxxxxxxxxxxx: { labels: ['docker'], docker: true } };
+    const largest = { name: 'a'.repeat(16), profiles: docker, network, docker: { network } };
+    const environment = deployedEnvironment(Template.fromStack(deploy(largest, { warnings: [] })));
+    expect(environment['DOCKER_SUBNETS']).toContain('subnet-00000000000000015');
     expect(Object.entries(environment).flat().join('').length).toBeLessThan(4096);
   });
 

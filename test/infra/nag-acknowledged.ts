@@ -10,7 +10,7 @@ export type Acknowledgement = {
 export const acknowledged: readonly Acknowledgement[] = [
   {
     rule: 'AwsSolutions-VPC7',
-    at: ['Network/Vpc'],
+    at: ['Network/Vpc', 'DockerNetwork/PrivateVpc'],
     because:
       'flow logs are paid by the gigabyte that jobs move, and nothing here reads them; who must have them adds them',
   },
@@ -64,6 +64,22 @@ export const acknowledged: readonly Acknowledgement[] = [
     rule: 'AwsSolutions-IAM5[Resource::*]',
     at: ['ScaleDown/Role/DefaultPolicy', 'EndFleet/Role/DefaultPolicy'],
     because: 'ecs:ListTasks knows no resource; its condition names the cluster',
+  },
+  {
+    rule: 'AwsSolutions-IAM5[Resource::*]',
+    at: ['Runners/Docker/InstanceRole'],
+    because: 'ecs:DiscoverPollEndpoint knows no resource',
+  },
+  {
+    rule: 'AwsSolutions-IAM5[Resource::arn:*:container-instance/<RunnersCluster*>/*]',
+    at: ['Runners/Docker/InstanceRole'],
+    because: 'ECS makes up the ids of instances; it is every instance of our own cluster, where there are only ours',
+  },
+  {
+    rule: 'AwsSolutions-IAM4[Policy::*AmazonECSInfrastructureRolePolicyForManagedInstances]',
+    at: ['Runners/Docker/InfrastructureRole'],
+    because:
+      'what ECS does with instances changes with ECS, and AWS changes its policy with it; a copy would lag behind',
   },
   {
     rule: 'AwsSolutions-IAM5[Resource::arn:*:task-definition/fleet_*:*]',

@@ -14,10 +14,14 @@ beforeAll(() => {
   const fleet = defineFleet({
     name: 'ci',
     github: { owners: ['acme'] },
-    profiles: { small: { labels: ['fargate-small'] }, large: { labels: ['fargate-large'], arch: 'arm64' } },
+    profiles: {
+      small: { labels: ['fargate-small'] },
+      large: { labels: ['fargate-large'], arch: 'arm64' },
+      docker: { labels: ['docker'], docker: true },
+    },
   });
   const app = newApp();
-  const stack = new FleetStack(app, 'fleet', { fleet, bundles: stub.bundles });
+  const stack = new FleetStack(app, 'fleet', { fleet: { ...fleet, warnings: [] }, bundles: stub.bundles });
   findings = [new AwsSolutionsChecks(app), new ServerlessChecks(app)].flatMap((pack) =>
     pack.validateScope(stack).violations.flatMap(({ ruleName, violatingResources }) =>
       violatingResources.map(({ constructPath = '' }) => ({

@@ -21,6 +21,16 @@ function line(who: string, { why, actions, resources, conditions }: Statement): 
   return [who, why, actions.join(', '), resourceNames.join(', '), conditionTexts.join('; ')].join(' | ').trim();
 }
 
+function linesOf(template: DeployedTemplate): string[] {
+  return [
+    ...rolesOf(template).flatMap(({ name, managed, statements }) => [
+      ...managed.map((policy) => `${name} | AWS's own ${policy}`),
+      ...statements.map((statement) => line(name, statement)),
+    ]),
+    ...resourcePermissionsOf(template).map(({ who, statement }) => line(who, statement)),
+  ];
+}
+
 function statementsOf(caller: string): readonly Statement[] {
   const found = roles.filter((role) => role.caller === caller);
   if (found.length !== 1) throw new Error(`there must be one role of ${caller}, there are ${found.length}`);
@@ -29,11 +39,14 @@ function statementsOf(caller: string): readonly Statement[] {
 
 describe('permissions', () => {
   test('are these', () => {
-    const lines = [
-      ...roles.flatMap(({ name, statements }) => statements.map((statement) => line(name, statement))),
-      ...resourcePermissionsOf(deployed).map(({ who, statement }) => line(who, statement)),
-    ];
-    expect(`\n${lines.join('\n')}\n`).toMatchSnapshot();
+    expect(`\n${linesOf(deployed).join('\n')}\n`).toMatchSnapshot();
+  });
+
+  test('of a profile with Docker are these besides', () => {
+    const profiles = { small: { labels: ['small'] }, builds: { labels: ['docker'], docker: true } };
+    const withDocker = linesOf(new DeployedTemplate(synthFleet({ profiles })));
+    const without = new Set(linesOf(new DeployedTemplate(synthFleet({ profiles: { small: profiles.small } }))));
+    expect(`\n${withDocker.filter((one) => !without.has(one)).join('\n')}\n`).toMatchSnapshot();
   });
 
   test('belong to one function each', () => {

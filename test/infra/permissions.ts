@@ -13,6 +13,8 @@ export type Role = {
   readonly name: string;
   /** Whose calls it is for, as LocalFleet names them: a function, or `task`; undefined for what AWS itself does as this role. */
   readonly caller: string | undefined;
+  /** AWS's own policies, by name: no role has one that a function or a task has. */
+  readonly managed: readonly string[];
   readonly statements: readonly Statement[];
 };
 /** One action on one resource, which some statement allows. */
@@ -50,12 +52,14 @@ export function rolesOf(deployed: DeployedTemplate): Role[] {
   const callers = callersOf(deployed);
   return [...names].toSorted().map((name) => {
     const { properties = {} } = own.find((role) => role.name === name) ?? {};
-    if ('ManagedPolicyArns' in properties)
+    const managed = ((properties['ManagedPolicyArns'] ?? []) as readonly string[]).map(roleName);
+    if (managed.length > 0 && callers.has(name))
       throw new Error(`${name} must say itself what it allows, without a managed policy`);
     const inline = (properties['Policies'] ?? []) as readonly { readonly PolicyDocument: unknown }[];
     return {
       name,
       caller: callers.get(name),
+      managed,
       statements: [
         ...inline.flatMap(({ PolicyDocument }) => statementsOf(PolicyDocument)),
         ...policies.filter(({ roles }) => roles.includes(name)).flatMap(({ statements }) => statements),

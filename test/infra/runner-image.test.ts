@@ -40,6 +40,34 @@ describe('the runner image', () => {
     template.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: 'rate(10 minutes)' });
   });
 
+  test('is built with what the config says, and anew when that changes, as when its files do', () => {
+    const builtWith = (runnerImage?: { sudo?: boolean; buildTools?: boolean }) => {
+      const template = synthFleet({ ...(runnerImage && { runnerImage }) });
+      const only = (type: string): unknown => Object.values(template.findResources(type))[0];
+      const project = only('AWS::CodeBuild::Project') as {
+        Properties: { Environment: { EnvironmentVariables: { Name: string; Value: unknown }[] } };
+      };
+      const { source } = (only('Custom::RunnerImage') as { Properties: { source: string } }).Properties;
+      const variables = project.Properties.Environment.EnvironmentVariables;
+      const value = (name: string) => variables.find(({ Name }) => Name === name)?.Value;
+      return { sudo: value('SUDO'), tools: value('BUILD_TOOLS'), source };
+    };
+    const usual = builtWith();
+    expect(usual).toMatchObject({ sudo: 'yes', tools: 'no' });
+    expect(builtWith({ sudo: true, buildTools: false })).toEqual(usual);
+    const others = [
+      builtWith({ sudo: false }),
+      builtWith({ buildTools: true }),
+      builtWith({ sudo: false, buildTools: true }),
+    ];
+    expect(others).toMatchObject([
+      { sudo: 'no', tools: 'no' },
+      { sudo: 'yes', tools: 'yes' },
+      { sudo: 'no', tools: 'yes' },
+    ]);
+    expect(new Set([usual, ...others].map(({ source }) => source)).size).toBe(4);
+  });
+
   test('is built by a role that can push it, and pull, and read its source: nothing else', () => {
     const policies = Object.values(synthFleet().findResources('AWS::IAM::Policy')) as {
       Properties: { Roles: unknown; PolicyDocument: { Statement: { Sid: string; Resource: unknown }[] } };

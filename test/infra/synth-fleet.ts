@@ -13,7 +13,8 @@ const config: FleetConfig = {
 /** The template of a fleet of two profiles, `small` and `large`, with functions that do nothing. */
 export function synthFleet(changed: Partial<FleetConfig> = {}): Template {
   const { bundles, remove } = stubBundles();
-  const fleet = defineFleet({ ...config, ...changed });
+  // CDK prints warnings; that they get to it is another test's business.
+  const fleet = { ...defineFleet({ ...config, ...changed }), warnings: [] };
   try {
     return Template.fromStack(new FleetStack(newApp(), 'github-runners-ci', { fleet, bundles }));
   } finally {

@@ -153,6 +153,20 @@ describe('without a claim', () => {
     expect(task.services.count('GET /metadata/task')).toBe(2);
   });
 
+  test('credentials are asked for where ECS serves them, when it names a path alone', async () => {
+    // No test can have that address: curl is told another one, and asks as it would have.
+    const curl = execFileSync('bash', ['-c', 'type -P curl'], { encoding: 'utf8' }).trim();
+    const rewrite = `sed 's#"http://169.254.170.2/v2/#"${task.services.url}/#'`;
+    task.write('curl', `#!/bin/bash\nexec ${curl} "$@" < <(${rewrite})\n`);
+    const { code } = await task.runJob('true', {
+      PATH: `${task.home}:${process.env['PATH']}`,
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: undefined,
+      AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: '/v2/credentials',
+    });
+    expect(code).toBe(0);
+    expect(task.services.count('GET /credentials')).toBe(1);
+  });
+
   test('a table that takes no connection yet is asked again, since nothing was sent', async () => {
     const port = await freePort();
     task.start({ AWS_ENDPOINT_URL_DYNAMODB: `http://127.0.0.1:${port}` });

@@ -459,6 +459,49 @@ describe('what ECS answers', () => {
     },
   );
 
+  test('tries Spot again at the second launch: Fargate would say that it has no room', async () => {
+    const world = aWorld({ profiles: [aProfile({ capacity: 'spot-preferred' })] });
+    await launch(world);
+    world.tasks.end(runnerId, { exitCode: undefined, stopCode: 'TaskFailedToStart' });
+    await world.ledger.endRunnerRecord(world.ledger.runner(runnerId), 'failed-to-start');
+    await launch(world, launchMessage(job.id, 2));
+    expect(world.tasks.orders.map(({ provider }) => provider)).toEqual(['FARGATE_SPOT', 'FARGATE_SPOT']);
+  });
+
+  describe('of a profile with Docker', () => {
+    const docker = aProfile({ docker: true, capacity: 'spot-preferred' });
+    const [onDemand, spot] = ['docker_github-runners-ci_small', 'docker_github-runners-ci_small_spot'];
+
+    test('starts a task with the providers of the profile', async () => {
+      const world = aWorld({ profiles: [aProfile({ docker: true })] });
+      expect(await launch(world)).toMatchObject({ kind: 'launched', provider: onDemand });
+      expect(world.ledger.runner(runnerId)).toMatchObject({ provider: onDemand });
+    });
+
+    test('falls back from Spot as on Fargate', async () => {
+      const world = aWorld({ profiles: [docker] });
+      world.tasks.answer(noRoom);
+      expect(await launch(world)).toMatchObject({ kind: 'launched', provider: onDemand });
+      expect(world.tasks.orders.map(({ provider }) => provider)).toEqual([spot, onDemand]);
+    });
+
+    test.each([
+      ['spot-preferred', [spot, onDemand]],
+      ['spot', [spot, spot]],
+      ['on-demand', [onDemand, onDemand]],
+    ] as const)(
+      'does without Spot when a launch has come to nothing (%s): its want shows late',
+      async (capacity, used) => {
+        const world = aWorld({ profiles: [{ ...docker, capacity }] });
+        await launch(world);
+        world.tasks.end(runnerId, { exitCode: undefined, stopCode: 'TaskFailedToStart' });
+        await world.ledger.endRunnerRecord(world.ledger.runner(runnerId), 'failed-to-start');
+        await launch(world, launchMessage(job.id, 2));
+        expect(world.tasks.orders.map(({ provider }) => provider)).toEqual(used);
+      },
+    );
+  });
+
   test('a refusal counts towards the breaker; want of room does not', async () => {
     const world = aWorld();
     world.tasks.answer(noRoom, { kind: 'refused', detail: 'no' });

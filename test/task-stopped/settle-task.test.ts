@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { RunnerRecord } from '../../functions/contracts/ledger-records.ts';
+import { decodeStoppedTask } from '../../functions/contracts/stopped-task.ts';
 import { settleTask } from '../../functions/task-stopped/settle-task.ts';
 import { aJobRecord, aLaunchedRunner, aProfile, aRunner, aStoppedTask, prefix } from '../fakes/builders.ts';
 import { recordCalls } from '../fakes/calls.ts';
@@ -69,6 +70,30 @@ describe('a task that stopped', () => {
     const world = begin();
     expect(await settleTask(aStoppedTask(end), world.ports)).toMatchObject({ kind: 'ended', ending });
     expect(world.ledger.live()).toEqual([]);
+  });
+
+  test('because its Docker daemon never answered is a failed start, with a reason to read', async () => {
+    const world = begin();
+    const task = decodeStoppedTask({
+      taskArn: `arn:task/${own}`,
+      clusterArn: 'arn:cluster',
+      lastStatus: 'STOPPED',
+      startedBy: own,
+      stopCode: 'EssentialContainerExited',
+      stoppedReason: 'Essential container in task exited',
+      capacityProviderName: 'docker_github-runners-ci_small',
+      containers: [{ name: 'runner' }, { name: 'docker', exitCode: 0, reason: 'unhealthy' }],
+    });
+    if (task === undefined) throw new Error('the task must be over');
+    expect(await settleTask(task, world.ports)).toMatchObject({
+      kind: 'ended',
+      ending: 'failed-to-start',
+      reason:
+        'EssentialContainerExited, no exit code, Essential container in task exited: container docker ended with 0, unhealthy',
+    });
+    // Not filled at once, and counted by the breaker: a daemon that cannot start is no hot loop.
+    expect(launched(world)).toEqual([]);
+    expect(await world.ledger.readProfile('small')).toMatchObject({ failures: 1 });
   });
 
   test('is settled once: a second event changes nothing', async () => {

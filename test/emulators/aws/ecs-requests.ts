@@ -28,6 +28,7 @@ export type ContainerOverride = {
 };
 
 type Input = Readonly<Record<string, unknown>>;
+type ProviderNames = { readonly fargate: readonly string[]; readonly managedInstances: readonly string[] };
 type StrategyItem = { readonly capacityProvider: string; readonly weight?: number; readonly base?: number };
 
 const overridesLimit = 8192;
@@ -38,7 +39,7 @@ const overridesLimit = 8192;
  */
 export function parseRunTask(
   input: Input,
-  { providers, defaultStrategy }: { providers: readonly string[]; defaultStrategy: readonly StrategyItem[] },
+  { providers, defaultStrategy }: { providers: ProviderNames; defaultStrategy: readonly StrategyItem[] },
 ): RunTaskRequest {
   const count = input['count'] ?? 1;
   if (typeof count !== 'number' || !Number.isInteger(count) || count < 1 || count > 10) {
@@ -51,11 +52,12 @@ export function parseRunTask(
   if (input['propagateTags'] === 'SERVICE') {
     throw invalid('Invalid value for propagateTags: SERVICE is not supported by RunTask');
   }
+  const provider = providerOf(input, [...providers.fargate, ...providers.managedInstances], defaultStrategy);
   return {
     cluster: String(input['cluster'] ?? 'default'),
     taskDefinition: text(input, 'taskDefinition') ?? '',
     count,
-    provider: providerOf(input, providers, defaultStrategy),
+    provider,
     startedBy: matching(
       input,
       'startedBy',
@@ -64,7 +66,7 @@ export function parseRunTask(
     ),
     group: text(input, 'group'),
     clientToken: matching(input, 'clientToken', /^[!-~]{1,64}$/, '64 ASCII characters from 33 to 126'),
-    subnet: subnetOf(input),
+    subnet: subnetOf(input, providers.fargate.includes(provider)),
     tags: tagsOf(input['tags']),
     propagateTags: input['propagateTags'] === 'TASK_DEFINITION',
     overrides,
@@ -103,7 +105,7 @@ function providerOf(input: Input, providers: readonly string[], defaultStrategy:
   return heaviest.capacityProvider;
 }
 
-function subnetOf(input: Input): string {
+function subnetOf(input: Input, onFargate: boolean): string {
   const network = input['networkConfiguration'] as { awsvpcConfiguration?: Record<string, unknown> } | undefined;
   const vpc = network?.awsvpcConfiguration;
   if (vpc === undefined) {
@@ -117,6 +119,9 @@ function subnetOf(input: Input): string {
   if (securityGroups.length > 5) throw invalid(`securityGroups can have at most 5 items, got ${securityGroups.length}`);
   if (!['ENABLED', 'DISABLED'].includes(String(vpc['assignPublicIp'] ?? 'DISABLED'))) {
     throw invalid(`assignPublicIp must be ENABLED or DISABLED, got ${String(vpc['assignPublicIp'])}`);
+  }
+  if (vpc['assignPublicIp'] === 'ENABLED' && !onFargate) {
+    throw invalid('Assign public IP is not supported for this launch type.');
   }
   return first;
 }

@@ -6,6 +6,7 @@ import {
   ConflictException,
   DescribeTasksCommand,
   ECSClient,
+  ListContainerInstancesCommand,
   ListTasksCommand,
   RunTaskCommand,
   StopTaskCommand,
@@ -33,7 +34,16 @@ const taskDefinitions = [
     tags: [{ key: 'from', value: 'definition' }],
   }),
   bash('image', 'cat image-file; echo $RUNNER_HOME'),
+  bash('on-instances', 'echo done; curl -s $ECS_CONTAINER_METADATA_URI_V4/task', {
+    cpu: 48 * 1024,
+    memoryMiB: 333 * 1024,
+    managedInstances: ['mine', 'mine_spot'],
+  }),
   { ...size, family: 'broken', command: ['/no/such/program'] },
+  bash('contained', 'echo its-id >container.id; trap "" TERM; echo ready; while :; do sleep 0.02; done', {
+    stopTimeout: 2,
+    cleanUp: ['bash', '-c', 'mv container.id ../removed'],
+  }),
 ];
 
 let clock: TurnableClock;
@@ -249,6 +259,16 @@ describe('stopping a task', () => {
     expect(await ecs.stoppedTask(arn)).toMatchObject({ exitCode: 137, stoppedReason: 'Task stopped by user' });
   });
 
+  test('removes what is no process of its own, however it ended', async () => {
+    ecs.stopTimeoutScale = 0.02;
+    const arn = await runOne('contained');
+    await ready(arn);
+    await stopTask(arn);
+    const task = await ecs.stoppedTask(arn);
+    expect(task).toMatchObject({ exitCode: 137 });
+    expect(readFileSync(join(task?.scratch ?? '', '../removed'), 'utf8')).toBe('its-id\n');
+  });
+
   test('that has not started keeps it from starting', async () => {
     ecs.latency.pull = 60_000;
     const arn = await runOne('quick');
@@ -282,6 +302,47 @@ describe('stopping a task', () => {
       stoppedReason: 'Your Spot Task was interrupted.',
       exitCode: 69,
     });
+  });
+});
+
+describe('a task of Managed Instances', () => {
+  const mine = { capacityProviderStrategy: [{ capacityProvider: 'mine', weight: 1 }] };
+  const instances = async (): Promise<unknown> =>
+    (await client.send(new ListContainerInstancesCommand({ cluster: 'runners' }))).containerInstanceArns;
+
+  test('may have sizes that Fargate does not, and says where it runs', async () => {
+    const arn = await runOne('on-instances', mine);
+    await ecs.stoppedTask(arn);
+    const { tasks } = await describeTask(arn);
+    expect(tasks?.[0]).toMatchObject({ launchType: 'MANAGED_INSTANCES', capacityProviderName: 'mine' });
+    expect(tasks?.[0]).not.toHaveProperty('platformVersion');
+    expect(ecs.find(arn)?.log).toContain('"LaunchType":"MANAGED_INSTANCES"');
+  });
+
+  test('stands on an instance, which stays for a while after it', async () => {
+    ecs.idleInstanceMs = 400_000;
+    expect(await instances()).toEqual([]);
+    const arn = await runOne('on-instances', mine);
+    await runOne('quick');
+    const own = [arn.replace(':task/', ':container-instance/')];
+    expect(await instances()).toEqual(own);
+    await ecs.stoppedTask(arn);
+    expect(await instances()).toEqual(own);
+    clock.advance(400_000);
+    expect(await instances()).toEqual([]);
+  });
+
+  test.each<[string, string, Partial<RunTaskCommandInput>]>([
+    [
+      'a public address',
+      'on-instances',
+      { ...mine, networkConfiguration: { awsvpcConfiguration: { subnets: ['s'], assignPublicIp: 'ENABLED' } } },
+    ],
+    ['a provider of Fargate', 'on-instances', {}],
+    ['a definition for Fargate', 'quick', mine],
+  ])('is refused with %s', async (_, family, more) => {
+    await expect(run(family, more)).rejects.toMatchObject({ name: 'InvalidParameterException' });
+    expect(ecs.tasks.size).toBe(0);
   });
 });
 

@@ -71,7 +71,12 @@ const capacityReasons = {
   quota: "You've reached the limit on the number of vCPUs you can run concurrently",
 };
 
-/** ECS with Fargate: a task is a child process, its life goes by the clock, its failures by the knobs. */
+const fargate = ['FARGATE', 'FARGATE_SPOT'];
+
+/**
+ * ECS with Fargate and Managed Instances: a task is a child process, its life goes by the clock, its failures by the knobs. Of several
+ * containers only the runner's is there.
+ */
 export class Ecs {
   /** Whether a provider has room for one more task. */
   capacity: (provider: string) => 'ok' | 'none' | 'quota' = () => 'ok';
@@ -105,6 +110,8 @@ export class Ecs {
   /** Every task ECS still knows, by ARN, oldest first. */
   readonly tasks = new Map<string, EmulatedTask>();
   readonly clusterArn: string;
+  /** How long an instance stays after its last task, in milliseconds of the clock. */
+  idleInstanceMs = 0;
   readonly #options: Required<Pick<EcsOptions, 'cluster' | 'account' | 'region'>> & EcsOptions;
   readonly #definitions = new Map<string, TaskDefinition>();
   readonly #tokens = new Map<string, TokenUse>();
@@ -223,6 +230,8 @@ export class Ecs {
         return this.#describeTasks(input);
       case 'ListTasks':
         return this.#listTasks(input);
+      case 'ListContainerInstances':
+        return this.#listContainerInstances(input);
       default:
         throw new AwsError('UnknownOperationException', `${operation} is not emulated`);
     }
@@ -231,7 +240,11 @@ export class Ecs {
   #runTask(input: Record<string, unknown>): unknown {
     this.#take('runTask', this.rates.runTask, 1);
     this.#checkCluster(input['cluster']);
-    const request = parseRunTask(input, { providers: ['FARGATE', 'FARGATE_SPOT'], defaultStrategy: [] });
+    const onInstances = [...this.#definitions.values()].flatMap(({ managedInstances = [] }) => managedInstances);
+    const request = parseRunTask(input, {
+      providers: { fargate, managedInstances: onInstances },
+      defaultStrategy: [],
+    });
     const definition = this.#definitionOf(request);
     const fingerprint = sha256(canonicalJson({ ...input, clientToken: undefined }));
     const before = this.#tokenUse(request.clientToken);
@@ -273,6 +286,10 @@ export class Ecs {
         throw invalid(`Override for container named ${override.name} is not a container in the TaskDefinition.`);
       }
     }
+    if (!(definition.managedInstances ?? fargate).includes(request.provider)) {
+      throw invalid(`Task definition does not support the capacity of ${request.provider}.`);
+    }
+    if (definition.managedInstances !== undefined) return definition;
     checkFargateSize(
       Number(request.overrides.cpu ?? definition.cpu),
       Number(request.overrides.memory ?? definition.memoryMiB),
@@ -346,6 +363,7 @@ export class Ecs {
         id: task.id,
         scratch: task.scratch,
         command: override?.command ?? definition.command,
+        cleanUp: definition.cleanUp,
         environment: {
           PATH: process.env['PATH'] ?? '',
           ...image,
@@ -539,6 +557,18 @@ export class Ecs {
       ...(from + limit < matching.length &&
         last !== undefined && { nextToken: Buffer.from(last.arn).toString('base64') }),
     };
+  }
+
+  /** One under each task of Managed Instances, and for a while after it. */
+  #listContainerInstances(input: Record<string, unknown>): unknown {
+    this.#checkCluster(input['cluster']);
+    const now = this.#options.clock.now();
+    const standing = [...this.tasks.values()].filter(
+      ({ launchType, lastStatus, times }) =>
+        launchType === 'MANAGED_INSTANCES' &&
+        (lastStatus !== 'STOPPED' || now < (times.stoppedAt ?? 0) + this.idleInstanceMs),
+    );
+    return { containerInstanceArns: standing.map(({ arn }) => arn.replace(':task/', ':container-instance/')) };
   }
 
   /** After the task the last page ended with, or after those as old as it was if it has gone since. */

@@ -13,11 +13,15 @@ export type TaskDefinition = {
   readonly environment?: Readonly<Record<string, string>>;
   /** Entry point and command in one, run in the task's scratch directory. */
   readonly command: readonly string[];
+  /** Run there once the command has ended, in whatever way: it ends what is no descendant of the command. */
+  readonly cleanUp?: readonly string[];
   /** Seconds from SIGTERM to SIGKILL. @default 30 */
   readonly stopTimeout?: number;
   /** @default 'runner' */
   readonly containerName?: string;
   readonly tags?: readonly Tag[];
+  /** The capacity providers of Managed Instances that may run it. @default none: it is for Fargate */
+  readonly managedInstances?: readonly string[];
 };
 
 export type TaskStatus = 'PROVISIONING' | 'PENDING' | 'RUNNING' | 'DEPROVISIONING' | 'STOPPED';
@@ -92,6 +96,10 @@ export class EmulatedTask {
     return this.request.provider;
   }
 
+  get launchType(): 'FARGATE' | 'MANAGED_INSTANCES' {
+    return this.definition.managedInstances === undefined ? 'FARGATE' : 'MANAGED_INSTANCES';
+  }
+
   get stopping(): boolean {
     return this.desiredStatus === 'STOPPED';
   }
@@ -141,11 +149,11 @@ export class EmulatedTask {
       ephemeralStorage: { sizeInGiB: request.overrides.ephemeralStorage?.sizeInGiB ?? 20 },
       group: request.group ?? `family:${definition.family}`,
       lastStatus: this.lastStatus,
-      launchType: 'FARGATE',
+      launchType: this.launchType,
       memory: request.overrides.memory ?? String(definition.memoryMiB),
       overrides: { containerOverrides: [{ name: this.containerName }], ...request.overrides },
       platformFamily: 'Linux',
-      platformVersion: '1.4.0',
+      ...(this.launchType === 'FARGATE' && { platformVersion: '1.4.0' }),
       ...(this.startedBy !== undefined && { startedBy: this.startedBy }),
       ...(this.stopCode !== undefined && { stopCode: this.stopCode }),
       ...(this.stoppedReason !== undefined && { stoppedReason: this.stoppedReason }),
@@ -176,7 +184,7 @@ export class EmulatedTask {
       ...(times.pullStartedAt !== undefined && { PullStartedAt: new Date(times.pullStartedAt).toISOString() }),
       ...(times.pullStoppedAt !== undefined && { PullStoppedAt: new Date(times.pullStoppedAt).toISOString() }),
       AvailabilityZone: `${this.#names.region}a`,
-      LaunchType: 'FARGATE',
+      LaunchType: this.launchType,
       Containers: [this.containerMetadata()],
       EphemeralStorageMetrics: { Utilized: 500, Reserved: 20_496 },
     };

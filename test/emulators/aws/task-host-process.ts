@@ -14,6 +14,7 @@ export type HostRequest =
       readonly scratch: string;
       readonly command: readonly string[];
       readonly environment: Readonly<Record<string, string>>;
+      readonly cleanUp: readonly string[] | undefined;
     }
   | { readonly kind: 'terminate' | 'kill'; readonly id: string };
 export type HostReport =
@@ -27,7 +28,12 @@ export type HostReport =
   | { readonly kind: 'gone'; readonly id: string };
 
 const [root = ''] = process.argv.slice(2);
-const tasks = new Map<string, { readonly child: ChildProcess; readonly scratch: string }>();
+const tasks = new Map<string, Running>();
+type Running = {
+  readonly child: ChildProcess;
+  readonly scratch: string;
+  readonly cleanUp: readonly string[] | undefined;
+};
 const remains = new TaskRemains(() => new Set([...tasks.values()].flatMap(({ child }) => child.pid ?? [])));
 
 function report(message: HostReport): void {
@@ -51,7 +57,8 @@ process.on('message', (request: HostRequest) => {
 process.once('disconnect', () => void endAll());
 report({ kind: 'ready' });
 
-async function run({ id, scratch, command, environment }: HostRequest & { readonly kind: 'run' }): Promise<void> {
+async function run(request: HostRequest & { readonly kind: 'run' }): Promise<void> {
+  const { id, scratch, command, environment, cleanUp } = request;
   const home = join(scratch, 'home');
   const temporary = join(scratch, 'tmp');
   const [program = '', ...args] = command;
@@ -64,7 +71,8 @@ async function run({ id, scratch, command, environment }: HostRequest & { readon
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { HOME: home, TMPDIR: temporary, ...environment },
     });
-    tasks.set(id, { child, scratch });
+    const running = { child, scratch, cleanUp };
+    tasks.set(id, running);
     const exited = exitOf(child);
     const drained = [relay(id, 'stdout', child), relay(id, 'stderr', child)];
     await new Promise<void>((resolve, reject) => {
@@ -75,7 +83,7 @@ async function run({ id, scratch, command, environment }: HostRequest & { readon
     const code = await exited;
     tasks.delete(id);
     report({ kind: 'exited', id, code });
-    await remains.clear(scratch, child.pid ?? 0);
+    await clear(running);
     await Promise.race([Promise.all(drained), waitUnreferenced(1000)]);
   } catch (error) {
     tasks.delete(id);
@@ -83,6 +91,17 @@ async function run({ id, scratch, command, environment }: HostRequest & { readon
   }
   await rm(scratch, { recursive: true, force: true, maxRetries: 5 }).catch(() => undefined);
   report({ kind: 'gone', id });
+}
+
+async function clear({ child, scratch, cleanUp }: Running): Promise<void> {
+  await remains.clear(scratch, child.pid ?? 0);
+  const [program, ...args] = cleanUp ?? [];
+  if (program === undefined) return;
+  await new Promise<void>((resolve) => {
+    const cleaner = spawn(program, args, { cwd: scratch, detached: true, stdio: 'ignore' });
+    cleaner.once('error', () => resolve());
+    cleaner.once('close', () => resolve());
+  });
 }
 
 async function exitOf(child: ChildProcess): Promise<number> {
@@ -115,7 +134,7 @@ async function endAll(): Promise<void> {
   const left = [...tasks.values()];
   tasks.clear();
   for (const { child } of left) if (child.pid !== undefined) killGroup(child.pid);
-  await Promise.all(left.map(async ({ child, scratch }) => remains.clear(scratch, child.pid ?? 0)));
+  await Promise.all(left.map(clear));
   await rm(root, { recursive: true, force: true, maxRetries: 5 }).catch(() => undefined);
   process.exit();
 }

@@ -8,6 +8,7 @@ export type TaskProcessOptions = {
   readonly scratch: string;
   readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
+  readonly cleanUp?: readonly string[] | undefined;
   readonly onLine: (stream: LogStream, line: string) => void;
 };
 
@@ -63,7 +64,7 @@ export class TaskHost {
 
   /** @throws Error when the command cannot be started */
   async run(options: TaskProcessOptions): Promise<TaskProcess> {
-    const { id, scratch, command, environment } = options;
+    const { id, scratch, command, environment, cleanUp } = options;
     const hosted: Hosted = {
       options,
       started: Promise.withResolvers(),
@@ -73,7 +74,7 @@ export class TaskHost {
     };
     this.#tasks.set(id, hosted);
     this.#process.channel?.ref();
-    this.#send({ kind: 'run', id, scratch, command, environment });
+    this.#send({ kind: 'run', id, scratch, command, environment, cleanUp });
     const pid = await hosted.started.promise;
     return {
       pid,
