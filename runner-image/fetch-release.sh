@@ -10,13 +10,13 @@ set -uo pipefail
 
 fail() {
   printf 'fetch-release: %s\n' "$*" >&2
-  rm -f "$file"
+  rm -f -- "$file"
   exit 1
 }
 
 # download URL FILE
 download() {
-  curl -q --fail --silent --show-error --location --proto '=https,http' --retry 3 --connect-timeout 10 --max-time 600 \
+  curl -q --globoff --fail --silent --show-error --location --proto '=https,http' --retry 3 --connect-timeout 10 --max-time 600 \
     --output "$2" -- "$1"
 }
 

@@ -36,11 +36,13 @@ curl_is_new_enough() {
 
 # JavaScript actions run on what the runner brings along; the builds for Alpine cannot run here.
 node_runs() {
-  local node
+  local node found=1
   for node in "$home"/externals/node*/bin/node; do
     [[ -e $node && $node != *alpine* ]] || continue
     as_runner "$node" --version || return
+    found=0
   done
+  return "$found"
 }
 
 has_commands() {
@@ -51,7 +53,7 @@ has_commands() {
 }
 
 # config.sh asks so, and refuses without.
-finds_icu() { ldconfig -NXv 2>&1 | grep --quiet libicu; }
+finds_icu() { [[ $(ldconfig -NXv 2>&1) == *libicu* ]]; }
 
 becomes_root() { is "$(as_runner sudo --non-interactive id --user 2>/dev/null)" "$1"; }
 
@@ -65,7 +67,10 @@ is_roots() {
 }
 
 # hook NAME: with no drop-in in the folder beside it, it does nothing, and well.
-hook_runs() { [[ $1 == /*.sh ]] && is "$(as_runner bash -e "$1" 2>&1)" ''; }
+hook_runs() {
+  local said
+  [[ $1 == /*.sh ]] && said=$(as_runner bash -e "$1" 2>&1) && is "$said" ''
+}
 
 makes_repository() { as_runner git init --quiet "$(as_runner mktemp --directory)"; }
 
@@ -89,7 +94,7 @@ expect 'the hook before a job must run' hook_runs "${ACTIONS_RUNNER_HOOK_JOB_STA
 expect 'the hook after a job must run' hook_runs "${ACTIONS_RUNNER_HOOK_JOB_COMPLETED-}"
 expect 'config.sh must find libicu' finds_icu
 expect 'start-runner.sh must find its commands' \
-  has_commands base64 chmod chown chroot cp curl date env gzip ln mkdir mv rm sha256sum sleep stat tar
+  has_commands base64 chmod chown chroot cp curl date env gzip ln mkdir mv rm sha256sum sleep stat tar test
 expect 'a job must find the usual commands' \
   has_commands bzip2 file git git-lfs gpg jq lsb_release ps python3 rsync ssh unzip wget xz zip zstd
 expect 'curl must be 7.88 or newer' curl_is_new_enough

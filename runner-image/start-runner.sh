@@ -46,9 +46,12 @@
 #   RESTARTS 5 (times, not seconds)
 
 # First of all, this process is replaced by one whose environment is empty; what it was started with waits in a pipe, on
-# fd 3. It comes first because to set a variable that was exported changes what is handed on. A SIGTERM within these few
-# milliseconds finds no trap, as it would have found none while bash was starting.
-if [[ ${1-} != supervise ]]; then exec -c "$BASH" "$0" supervise 3< <(exec env -0); fi
+# fd 3. It comes first because to set a variable that was exported changes what is handed on. A SIGTERM meanwhile is kept
+# in mind; the kernel drops one that comes in the few milliseconds in which bash itself starts, as PID 1 has no trap then.
+trap 'start_runner_interrupted=yes' TERM INT HUP
+if [[ ${1-} != supervise ]]; then
+  exec -c "$BASH" "$0" supervise "${start_runner_interrupted-}" 3< <(exec env -0)
+fi
 
 # No `set -e`: what fails here is expected to, and every place says what follows from it.
 set -uo pipefail
@@ -86,12 +89,17 @@ read_clock() {
 
 # Fills `given`, name to value. Names no shell could hold are dropped.
 read_environment() {
-  local entry
+  local entry fd
   declare -gA given=()
   while IFS= read -r -d '' entry; do
     [[ $entry =~ ^[A-Za-z_][A-Za-z0-9_]*= ]] && given[${entry%%=*}]=${entry#*=}
   done <&3
   exec 3<&-
+  # Where the pipe came from is another number. 255 is bash's own, for this script.
+  for fd in "/proc/$$/fd/"*; do
+    fd=${fd##*/}
+    ((fd > 2 && fd != 255)) && exec {fd}<&-
+  done
   : "${given[PATH]=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}"
 }
 
@@ -190,23 +198,25 @@ fetch() {
 # What is known about the task goes to the log, and to the file whose content the runner shows in "Set up job".
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html
 describe_task() {
-  local metadata task container arn family limits detail
+  local metadata task container arn family size detail
   [[ ${given[ECS_CONTAINER_METADATA_URI_V4]-} ]] || finish 72 'ECS_CONTAINER_METADATA_URI_V4 must be set, it is not'
   metadata=$(fetch "${given[ECS_CONTAINER_METADATA_URI_V4]}/task") || finish 72 'the task metadata gave no answer'
+  # What is said of the task comes before what is said of its containers, in much the same words.
   task=${metadata%%\"Containers\"*}
+  [[ $task == *TaskARN* ]] || task=$metadata
   container=$metadata
   [[ $metadata =~ \"Name\"[[:space:]]*:[[:space:]]*\"runner\"(.*) ]] && container=${BASH_REMATCH[1]}
   arn=$(json_string TaskARN "$task")
   # <stack>_<profile>
   family=$(json_string Family "$task")
-  detail="Task: $arn\\nProfile: ${family#*_}"
-  limits='\"CPU\"[[:space:]]*:[[:space:]]*([0-9.]+),[[:space:]]*\"Memory\"[[:space:]]*:[[:space:]]*([0-9]+)'
-  [[ $task =~ $limits ]] && detail+="\\nSize: ${BASH_REMATCH[1]} vCPU, ${BASH_REMATCH[2]} MiB"
-  detail+="\\nImage: $(json_string Image "$container")"
-  detail+="\\nImage id: $(json_string ImageID "$container")"
+  detail="Task: $arn|Profile: ${family#*_}"
+  size='\"CPU\"[[:space:]]*:[[:space:]]*([0-9.]+),[[:space:]]*\"Memory\"[[:space:]]*:[[:space:]]*([0-9]+)'
+  [[ $task =~ $size ]] && detail+="|Size: ${BASH_REMATCH[1]} vCPU, ${BASH_REMATCH[2]} MiB"
+  detail+="|Image: $(json_string Image "$container")|Image id: $(json_string ImageID "$container")"
+  detail=${detail//\\/}
   say "task ${arn:-unknown}"
   # A full disk is found out where it matters.
-  printf '[{"group":"Task","detail":"%s"}]\n' "$detail" 2>/dev/null >.setup_info
+  printf '[{"group":"Task","detail":"%s"}]\n' "${detail//|/\\n}" 2>/dev/null >.setup_info
 }
 
 read_credentials() {
@@ -271,7 +281,7 @@ take_claim() {
     read_clock
     ((now + wait_ms < end)) || finish 72 "the claims table $reason, asked for $claim_seconds s"
     sleep "0.$(printf %03d $((wait_ms / 2 + RANDOM % (wait_ms / 2))))"
-    wait_ms=$((wait_ms < 1000 ? wait_ms * 2 : wait_ms))
+    wait_ms=$((wait_ms * 2 > 1000 ? 1000 : wait_ms * 2))
   done
 }
 
@@ -291,7 +301,7 @@ judge_refusal() {
 # describe_skew DATE: says if the clock differs so much from an answer's date that signatures are refused: five minutes.
 describe_skew() {
   local theirs off
-  theirs=$(date --date="${1%$'\r'}" +%s 2>/dev/null) || return
+  [[ $1 ]] && theirs=$(date --date="${1%$'\r'}" +%s 2>/dev/null) || return
   off=$((EPOCHSECONDS - theirs))
   ((off > 240 || off < -240)) && printf '; the clock is off by %d s' "$off"
 }
@@ -308,7 +318,18 @@ decode_claim() {
   done
   for key in idle-seconds max-seconds; do
     [[ ${claim[$key]} =~ ^[0-9]{1,7}$ ]] || finish 65 "the claim's $key must be a whole number, got \"${claim[$key]}\""
+    claim[$key]=$((10#${claim[$key]}))
   done
+}
+
+# begin_version DIRECTORY asks the runner there for its version, which takes .NET a moment. end_version sets `found`, the
+# answer; nothing when none came in 20 s.
+begin_version() { exec {version_output}< <("${as_runner[@]}" "$1/bin/Runner.Listener" --version 2>/dev/null 4>&-); }
+
+end_version() {
+  found=''
+  read -r -t 20 found <&"$version_output"
+  exec {version_output}<&-
 }
 
 # at_least INSTALLED WANTED: compares versions of numbers and dots.
@@ -343,7 +364,8 @@ install_version() {
 
 # replace_version WANTED: or says in `doubt` why not, with everything as it was.
 replace_version() {
-  local archive=.next/runner.tar.gz entry
+  local archive=.next/runner.tar.gz entry old found
+  local -a moved=()
   doubt='no room to unpack it'
   "${as_runner[@]}" mkdir .next 2>/dev/null || return 1
   doubt='the download failed'
@@ -354,32 +376,34 @@ replace_version() {
   doubt='the download could not be unpacked'
   "${as_runner[@]}" tar -xzf "$archive" -C .next 2>/dev/null && rm -f "$archive" || return 1
   doubt='the download is no runner of that version'
-  [[ -x .next/config.sh && $("${as_runner[@]}" .next/bin/Runner.Listener --version 2>/dev/null) == "$1" ]] || return 1
+  begin_version .next
+  end_version
+  [[ -x .next/config.sh && $found == "$1" ]] || return 1
   doubt='the download could not be put in its place'
   mkdir .previous || return 1
   for entry in .next/*; do
     entry=${entry##*/}
-    if [[ -e $entry ]] && ! mv "$entry" .previous/ || ! mv ".next/$entry" "$entry"; then
-      restore_version
-      return 1
-    fi
+    if swap_in "$entry"; then continue; fi
+    # What was moved away whole is taken back. A move that broke off has left its source: layers of an image are copied.
+    for old in "${moved[@]}"; do rm -rf "$old" && mv ".previous/$old" .; done 2>/dev/null
+    return 1
   done
 }
 
-restore_version() {
-  local entry
-  for entry in .previous/*; do
-    [[ -e $entry ]] || continue
-    rm -rf "${entry##*/}"
-    mv "$entry" .
-  done
+# swap_in ENTRY: puts one of .next in its place; `moved` is replace_version's.
+swap_in() {
+  if [[ -e $1 ]]; then
+    mv "$1" .previous/ 2>/dev/null || return
+    moved+=("$1")
+  fi
+  mv ".next/$1" "$1" 2>/dev/null
 }
 
 # Registers, and tries again for as long as GitHub only says "later". The token is in config.sh's environment, never
 # among its arguments.
 register() {
   local -a options
-  local output verdict reason end wait_ms=1000
+  local output status verdict reason end wait_ms=1000
   options=(--unattended --ephemeral --disableupdate --replace --url "${claim[url]}" --name "${claim[name]}" --work _work)
   [[ ${claim[labels]-} ]] && options+=(--labels "${claim[labels]}" --no-default-labels)
   [[ ${claim[group]-} ]] && options+=(--runnergroup "${claim[group]}")
@@ -388,10 +412,12 @@ register() {
   while :; do
     # An attempt that failed half-way leaves files that make the next one say "already configured".
     rm -f .runner .credentials .credentials_rsaparams
-    output=$(ACTIONS_RUNNER_INPUT_TOKEN=${claim[token]} "${as_runner[@]}" ./config.sh "${options[@]}" 2>&1 </dev/null) &&
-      return
-    judge_registration "$output"
-    reason=${reason//"${claim[token]}"/***}
+    output=$(ACTIONS_RUNNER_INPUT_TOKEN=${claim[token]} "${as_runner[@]}" ./config.sh "${options[@]}" 2>&1 </dev/null 4>&-)
+    status=$?
+    ((status == 0)) && return
+    judge_registration "$status" "${output//"${claim[token]}"/***}"
+    # The supervisor says so.
+    ((status > 128 && status < 160)) && [[ $verdict == later ]] && exit "$status"
     case $verdict in
       deprecated) finish 68 "GitHub takes no runner of this version: $reason" ;;
       refused) finish 66 "registration refused: $reason" ;;
@@ -407,29 +433,38 @@ register() {
   done
 }
 
-# judge_registration OUTPUT: sets `verdict` and `reason`. config.sh ends with 1 whatever happened, so its words decide:
-# the last "Http response code" it printed, being .NET's name of the status, or else its last line.
+# judge_registration STATUS OUTPUT: sets `verdict` and `reason`. config.sh ends with 1 whatever GitHub said, so its words
+# decide, line by line, as an error's text is GitHub's: first the runner's own sentences, then the last "Http response
+# code" it printed, being .NET's name of the status.
 # shellcheck disable=SC2034 # both belong to the caller
 judge_registration() {
-  local line
+  local line last='' answered=''
+  verdict=later
   reason=''
   while IFS= read -r line; do
-    [[ $line == *[![:space:]]* && $reason != *'esponse code:'* || $line == *'esponse code:'* ]] && reason=${line:0:300}
-  done <<<"$1"
-  case $1 in
-    *'deprecated'* | *'version'*'no longer supported'* | *'ersion is too old'* | *'minimum'*'version'*) verdict=deprecated ;;
-    *'Must not run with sudo'* | *'ependencies is missing'* | *'No space left on device'* | *'Access to the path'*'denied'*)
-      verdict=broken
-      ;;
-    *'ould not find any self-hosted runner group'* | *'runner exists with the same name'*) verdict=refused ;;
-    *)
-      case $reason in
-        *'code: NotFound '* | *'code: Unauthorized '* | *'code: UnprocessableEntity '* | *'code: Conflict '* | \
-          *'code: BadRequest '*) verdict=refused ;;
-        *) verdict=later ;;
-      esac
-      ;;
-  esac
+    [[ $line == *[![:space:]]* ]] || continue
+    last=${line:0:300}
+    case $line in
+      *'Must not run with sudo'* | *'ependencies is missing'* | 'Can not find '* | *'A fatal error occurred'* | \
+        *'valid ICU package'* | *'No space left on device'* | *'Access to the path'*'denied'*) verdict=broken ;;
+      *'ould not find any self-hosted runner group'* | *'runner exists with the same name'*) verdict=refused ;;
+      *'esponse code: '*) answered=$last && continue ;;
+      *unner*ersion*'deprecated'* | *ersion*unner*'no longer supported'* | *unner*ersion*'no longer supported'* | \
+        *unner*ersion*'too old'* | *inimum*unner*ersion*) verdict=deprecated ;;
+      *) continue ;;
+    esac
+    reason=$last
+    [[ $verdict == deprecated ]] || return
+  done <<<"$2"
+  if (($1 == 126 || $1 == 127)); then
+    verdict=broken
+  elif [[ $answered =~ 'code: '(NotFound|Unauthorized|UnprocessableEntity|Conflict|BadRequest)' ' && $verdict == later ]]; then
+    verdict=refused
+  elif [[ $answered =~ 'code: '(InternalServerError|BadGateway|ServiceUnavailable|GatewayTimeout|TooManyRequests)' ' ]]; then
+    # An error page may say anything.
+    verdict=later reason=''
+  fi
+  : "${reason:=${answered:-$last}}"
 }
 
 # With a Docker daemon beside it, some of the runner's directories are volumes, since the daemon looks for what it mounts
@@ -438,7 +473,7 @@ share_with_docker() {
   local externals=${given[DOCKER_EXTERNALS]-} cli=/usr/local/libexec/docker/docker
   # Whoever is not root is on a developer's machine.
   [[ $externals && $EUID == 0 ]] || return 0
-  chown "$runner_uid:$runner_uid" _work ${given[RUNNER_TOOL_CACHE]:+"${given[RUNNER_TOOL_CACHE]}"} &&
+  chown "$runner_uid:$runner_uid" _work /opt/hostedtoolcache &&
     chmod 1777 /tmp &&
     { [[ ! -x $cli ]] || type -P docker >/dev/null || ln -s "$cli" /usr/local/bin/docker; } &&
     cp --archive externals/. "$externals"
@@ -446,22 +481,24 @@ share_with_docker() {
 
 # The child's whole life. What the supervisor needs to know, none of it secret, goes back by fd 4.
 prepare_runner() {
-  local version installed doubt sharing
+  local version_output found installed doubt sharing=''
   [[ ${given[CLAIM_ID]-} =~ ^[A-Za-z0-9._-]{1,200}$ ]] || finish 65 'CLAIM_ID must name a claim'
   [[ ${given[AWS_REGION]-} && ${given[CLAIMS_TABLE]-} ]] || finish 72 'AWS_REGION and CLAIMS_TABLE must be set'
-  # .NET takes a moment to say its version: long enough to ask for the claim meanwhile.
-  exec {version}< <("${as_runner[@]}" bin/Runner.Listener --version 2>/dev/null)
+  # Answered while we ask for the claim.
+  begin_version .
   describe_task
   read_credentials
   take_claim
   say "claim for runner ${claim[name]} at ${claim[url]}"
-  read -r -t 20 installed <&"$version"
-  exec {version}<&-
+  end_version
+  installed=$found
   install_version
-  share_with_docker &
-  sharing=$!
+  if [[ ${given[DOCKER_EXTERNALS]-} ]]; then
+    share_with_docker 4>&- &
+    sharing=$!
+  fi
   register
-  wait "$sharing" || finish 74 'the directories that the runner shares with Docker could not be prepared'
+  [[ ! $sharing ]] || wait "$sharing" || finish 74 'the directories that the runner shares with Docker could not be prepared'
   say "registered ${claim[name]} with labels ${claim[labels]-}"
   printf '%s %s\n' "${claim[idle-seconds]}" "${claim[max-seconds]}" >&4
 }
@@ -501,6 +538,9 @@ stop_runner() {
   [[ $listener ]] && kill -INT -- "-$listener" 2>/dev/null
 }
 
+# doze SECONDS: a sleep without a process. Nobody writes to the lifeline; if somebody does, we wake up.
+doze() { read -r -t "$1" <&"$lifeline"; }
+
 # reap PID: its exit status, also when a signal to us cuts the waiting short. Not by `wait -f`: when the job ends just as bash
 # begins to wait for it, bash 5.2 forgets the job and then looks for it for ever. Asked once more, it knows the status.
 reap() {
@@ -512,7 +552,7 @@ reap() {
 
 # Runs the child to its end; then idle_seconds and max_seconds are known, or we are gone.
 await_registration() {
-  local from_child status budget
+  local from_child status budget end
   budget=$((metadata_seconds * 2 + claim_seconds + download_seconds + registration_seconds + margin_seconds))
   phase=registering
   open_pipe
@@ -524,20 +564,25 @@ await_registration() {
   # A trap that ran before `child` was set has killed nobody.
   [[ $stopping ]] && kill -KILL -- "-$child" 2>/dev/null
   idle_seconds='' max_seconds=''
-  read -r -t "$budget" idle_seconds max_seconds <&"$from_child"
-  if (($? > 128)); then
-    kill -KILL -- "-$child"
+  read_clock
+  end=$((now + budget * 1000))
+  while [[ -e /proc/$child ]]; do
+    # Its last word, or its end, or something it has left behind that keeps its pipe open.
+    if [[ $idle_seconds ]] || ! read -r -t 1 idle_seconds max_seconds <&"$from_child"; then doze 0.005; fi
+    read_clock
+    ((now < end)) && continue
+    kill -KILL -- "-$child" 2>/dev/null
     finish 67 "registration hangs, ended after $budget s"
-  fi
+  done
   reap "$child"
   status=$?
   kill -KILL -- "-$child" 2>/dev/null
   child=''
   exec {from_child}<&-
+  # Whatever it ended with by itself, it said why.
+  ((status > 0 && status < 128)) && exit "$status"
   [[ $stopping ]] && finish 69 'interrupted before the runner was registered'
-  ((status > 128)) && finish "$status" "killed by signal $((status - 128)) before the runner was registered"
-  # Whatever else it ended with, it said why.
-  ((status == 0)) || exit "$status"
+  ((status == 0)) || finish "$status" "killed by signal $((status - 128)) before the runner was registered"
 }
 
 start_listener() {
@@ -550,29 +595,38 @@ start_listener() {
   [[ $stopping ]] && kill -INT -- "-$listener" 2>/dev/null
 }
 
-# read_line SECONDS: sets `line` to what the runner printed, whole lines only.
+# read_line SECONDS: sets `line` to what the runner printed, whole lines only, or what a pipe holds where no line ends.
 # Fails with 1 when nothing will come any more, above 128 when nothing came in time.
+pipe_holds=65536
 partial=''
 read_line() {
   local status
   IFS= read -r -t "$1" line <&"$runner_output"
   status=$?
-  ((status == 0)) && line=$partial$line && partial='' && return
   partial+=$line
   line=''
-  return "$status"
+  ((status == 0 || ${#partial} > pipe_holds)) || return "$status"
+  line=$partial
+  partial=''
 }
 
-# note_line: the runner's words are passed on, and tell us how far it is.
+# note_line: the runner's words are passed on, and tell us how far it is. A job may be called anything, so they count
+# only at the beginning of a line, after its time.
+said='^([^[:alpha:]]|[TZm])*(Running job: |Listening for Jobs|Job .* completed with result: ([[:alpha:]]+))'
 note_line() {
   printf '%s\n' "$line"
-  case $line in
-    *'Listening for Jobs'*) listening=yes ;;
-    *'Running job: '*) note_job ;;
-    # Once we are stopping it, only its own success shows that the job was not cut short.
-    *'completed with result: '*) [[ ! $stopping || $line == *Succeeded* ]] && note_completion ;;
-    *'is deprecated and cannot receive messages'*) deprecated=yes ;;
-  esac
+  if [[ $line =~ $said ]]; then
+    case ${BASH_REMATCH[2]} in
+      'Listening for Jobs') listening=yes ;;
+      'Running job: ') note_job ;;
+      # Once we are stopping it, only its own success shows that the job was not cut short.
+      *) [[ ! $stopping || ${BASH_REMATCH[3]} == Succeeded ]] && note_completion ;;
+    esac
+  elif [[ $line == *'is deprecated and cannot receive messages'* ]]; then
+    deprecated=yes
+  elif [[ $listening == no && $line == *'A fatal error occurred'* ]]; then
+    broken=yes
+  fi
 }
 
 note_job() {
@@ -589,15 +643,17 @@ note_completion() {
   linger_end=$((now + linger_seconds * 1000))
 }
 
-# note_waiting_lines SECONDS: until none came for so long. What is there already is read whatever the time: we may have
-# been kept from the processor for longer.
+# Reads what is there already, however long ago it came: we may have been kept from the processor. No more than a pipe
+# holds, for something that the job started may write for ever.
 note_waiting_lines() {
-  local status
-  while :; do
-    read_line "$1"
+  local left=$pipe_holds before status
+  while ((left > 0)) && read -r -t 0 <&"$runner_output"; do
+    before=${#partial}
+    read_line 0.02
     status=$?
-    if ((status == 0)); then note_line; continue; fi
-    ((status > 128)) && read -r -t 0 <&"$runner_output" || return
+    left=$((left - ${#line} - ${#partial} + before - 1))
+    ((status == 0)) && note_line
+    ((status == 1)) && return
   done
 }
 
@@ -626,8 +682,10 @@ is_talking() {
 # A job may be assigned in the very instant we lose patience. So the listener is held first, and nothing can begin
 # between the last look and its end. What GitHub assigned but a held listener has not taken goes to another runner.
 end_if_idle() {
-  kill -STOP "$listener" 2>/dev/null
-  note_waiting_lines 0.2
+  kill -STOP -- "-$listener" 2>/dev/null
+  # Its last words may be on their way.
+  doze 0.2
+  note_waiting_lines
   [[ $job == no ]] && find_worker && note_job
   if [[ $job != no ]]; then
     say 'a job came at the last moment: going on'
@@ -637,7 +695,7 @@ end_if_idle() {
     say "no job within $idle_seconds s: ending the runner"
     stop_runner idle
   fi
-  kill -CONT "$listener" 2>/dev/null
+  kill -CONT -- "-$listener" 2>/dev/null
 }
 
 # Sets `seconds`, how long we may sleep until the next thing is due. Never long: a daemon that keeps the runner's
@@ -672,20 +730,24 @@ keep_time() {
   fi
 }
 
-# Follows one listener to its end, which it returns.
+# Follows one listener to its end, which it returns. One that has closed its output may still live.
 watch_listener() {
-  local line seconds status
+  local line seconds silent=''
   phase='waiting for a job'
-  while :; do
-    choose_sleep
-    read_line "$seconds"
-    status=$?
-    ((status == 0)) && note_line
-    ((status == 1)) && break
-    [[ -e /proc/$listener ]] || break
+  while [[ -e /proc/$listener ]]; do
+    if [[ $silent ]]; then
+      doze 0.02
+    else
+      choose_sleep
+      read_line "$seconds"
+      case $? in
+        0) note_line ;;
+        1) silent=yes ;;
+      esac
+    fi
     keep_time
   done
-  note_waiting_lines 0.02
+  [[ $silent ]] || note_waiting_lines
   [[ $partial ]] && line=$partial && partial='' && note_line
   exec {runner_output}<&-
   reap "$listener"
@@ -719,7 +781,7 @@ run_listener() {
   read_clock
   idle_end=$((now + idle_seconds * 1000))
   patience_end=$((idle_end + 30000))
-  listening=no deprecated=no
+  listening=no deprecated=no broken=no
   while :; do
     start_listener
     watch_listener
@@ -768,7 +830,8 @@ decide_exit() {
       finish 64 'ended idle'
       ;;
   esac
-  ((status > 128)) && finish "$status" "the runner was killed by signal $((status - 128))"
+  [[ $broken == yes && $job == no ]] && finish 74 "the runner cannot run: .NET ended it with $status"
+  ((status > 128 && status < 160)) && finish "$status" "the runner was killed by signal $((status - 128))"
   if [[ $job == running ]]; then
     ((status == 0)) && finish 0 'ran a job'
     finish 70 "the runner ended with $status in the middle of a job"
@@ -786,6 +849,7 @@ decide_exit() {
 
 supervise() {
   trap interrupt TERM INT HUP
+  [[ ${start_runner_interrupted-} || $1 ]] && interrupt
   read_environment
   read_settings
   choose_environment
@@ -799,4 +863,4 @@ supervise() {
   run_listener
 }
 
-supervise
+supervise "${2-}"

@@ -120,6 +120,20 @@ describe('without a claim', () => {
     expect(lastLine(ended)).toMatch(/InvalidSignatureException; the clock is off by (899|90\d) s \(exit 72\)$/);
   });
 
+  test('a clock that nothing is known of is not blamed', async () => {
+    task.services.script(deleteItem, { ...dynamoError('x#InvalidSignatureException', ''), date: null });
+    expect(lastLine(await task.run())).toContain(
+      'the claims table refused the request: InvalidSignatureException (exit 72)',
+    );
+  });
+
+  test('seconds with leading zeros are decimal', async () => {
+    const body = `url ${task.services.url}/acme\nname n-1\nidle-seconds 0009\nmax-seconds 060\ntoken T\n`;
+    const item = { Attributes: { body: { S: Buffer.from(body).toString('base64') } } };
+    task.services.script(deleteItem, { status: 200, body: JSON.stringify(item) });
+    expect((await task.runJob('true')).code).toBe(0);
+  });
+
   test.each([
     ['GET /metadata/task', 500, 'the task metadata gave no answer'],
     ['GET /credentials', 404, 'the task role gave no credentials'],
@@ -165,6 +179,16 @@ describe('without a claim', () => {
     });
     expect(code).toBe(0);
     expect(task.services.count('GET /credentials')).toBe(1);
+  });
+
+  test('a runner that never says its version does not hide why', async () => {
+    task.write('bin/Runner.Listener', '#!/bin/bash\nexec sleep 60\n');
+    task.services.claim = undefined;
+    const began = performance.now();
+    const { code } = await task.run();
+    expect(code).toBe(65);
+    // Not the twenty seconds that a version is waited for.
+    expect(performance.now() - began).toBeLessThan(15_000);
   });
 
   test('a table that takes no connection yet is asked again, since nothing was sent', async () => {
@@ -230,12 +254,45 @@ describe('registration', () => {
     ['the disk is full', "No space left on device : '/home/runner/.runner'"],
     ['it may not write', "Access to the path '/home/runner/.credentials' is denied."],
     ['.NET lacks a library', "Libicu's dependencies is missing for Dotnet Core 6.0"],
+    ['config.sh lacks a command', "Can not find 'ldd'. Please install 'ldd' and try again."],
+    ['.NET cannot start', 'A fatal error occurred. The required library libhostfxr.so could not be found.'],
   ])('ends with 74 at once when %s', async (_, words) => {
     task.write('config.sh', `#!/bin/bash\necho try >>${task.home}/tries\necho "${words}"\nexit 1\n`);
     const ended = await task.run({ REGISTRATION_SECONDS: '60' });
     expect(ended.code).toBe(74);
     expect(lastLine(ended)).toContain(words);
     expect(task.file('tries')).toBe('try\n');
+  });
+
+  test('ends with 74 when config.sh cannot be started', async () => {
+    task.write('config.sh', '#!/nowhere/bash\n');
+    expect((await task.run({ REGISTRATION_SECONDS: '60' })).code).toBe(74);
+  });
+
+  test('whose runner is killed shows how', async () => {
+    task.write('config.sh', '#!/bin/bash\nkill -KILL $$\n');
+    const ended = await task.run({ REGISTRATION_SECONDS: '60' });
+    expect(ended.code).toBe(137);
+    expect(lastLine(ended)).toContain('killed by signal 9 before the runner was registered');
+  });
+
+  test('goes by the status, whatever an error page says', async () => {
+    const body = 'The minimum requirements of this runner version are too old and deprecated.';
+    task.services.script('POST register', { status: 503, body });
+    expect((await task.run()).code).toBe(67);
+  });
+
+  test('goes by the sentence, whatever a group is called', async () => {
+    task.services.claim = task.claim({ group: 'deprecated runner version' });
+    task.services.script('POST register', 422);
+    const ended = await task.run();
+    expect(ended.code).toBe(66);
+    expect(lastLine(ended)).toContain('Could not find any self-hosted runner group');
+  });
+
+  test('never tells its token, not even a part', async () => {
+    task.write('config.sh', `#!/bin/bash\necho "${'x'.repeat(290)}$ACTIONS_RUNNER_INPUT_TOKEN"\nexit 1\n`);
+    expect((await task.run()).log).not.toContain('AREG');
   });
 
   test('that is killed, for want of memory say, shows how', async () => {
@@ -275,11 +332,12 @@ describe('an image', () => {
 });
 
 /** A release archive holding the stand-in under another version, and the claim that asks for it. */
-function offer(version: string, change: (archive: Buffer) => Buffer = (archive) => archive): void {
+function offer(version: string, change: (archive: Buffer) => Buffer = (archive) => archive, listener?: string): void {
   const release = join(task.home, 'release');
   mkdirSync(release);
   execFileSync('cp', ['-r', ...['bin', 'config.sh', 'run.sh'].map((name) => join(task.home, name)), release]);
   task.write('release/VERSION', `${version}\n`);
+  if (listener !== undefined) task.write('release/bin/Runner.Listener', listener);
   task.write('release/externals', randomBytes(300_000).toString('base64'));
   const archive = execFileSync('tar', ['-czf', '-', '-C', release, '.'], { maxBuffer: 1e8 });
   rmSync(release, { recursive: true });
@@ -377,6 +435,21 @@ describe('the runner version', () => {
     task.services.assign('true');
     const { code, log } = await task.start({}, ['bash', '-c', 'ulimit -f 100; exec "$0"']).ended;
     expect(log).toContain('runner 2.337.0 instead of 2.338.0: the download failed');
+    expect(code).toBe(0);
+  });
+
+  test('stays as it is when the download never says its version', async () => {
+    offer('2.338.0', undefined, '#!/bin/bash\n[[ $1 == --version ]] && exec sleep 60\n');
+    const { code, log } = await task.runJob('true');
+    expect(log).toContain('runner 2.337.0 instead of 2.338.0: the download is no runner of that version');
+    expect(code).toBe(0);
+  });
+
+  test('stays whole when it cannot be moved away, as a full disk breaks off the copy of an image layer', async () => {
+    offer('2.338.0');
+    task.write('mv', `#!/bin/bash\n[[ $* == 'bin .previous/' ]] && mkdir .previous/bin && exit 1\nexec /bin/mv "$@"\n`);
+    const { code, log } = await task.runJob('true', { PATH: `${task.home}:${process.env['PATH']}` });
+    expect(log).toContain('runner 2.337.0 instead of 2.338.0: the download could not be put in its place');
     expect(code).toBe(0);
   });
 

@@ -143,9 +143,10 @@ describe('a runner without a job', () => {
 
   test('is not ended when it said a moment ago that a job runs', async () => {
     task.services.claim = task.claim({ idleSeconds: 1 });
-    // Says so in the moment it is held.
+    // Says so in the moment it is held, by a process of another group, which is not.
     scriptListener(`
-      (while read -r _ _ state _ </proc/$$/stat; [[ $state != T ]]; do :; done; echo 'Running job: late') &
+      export listener=$$
+      setsid bash -c "while read -r _ _ state _ </proc/$$/stat; [[ \\$state != T ]]; do :; done; echo 'Running job: late'" &
       sleep 4; echo 'Job late completed with result: Succeeded'; exit 0`);
     const { code, log } = await task.run();
     expect(log).toContain('a job came at the last moment: going on');
@@ -178,6 +179,20 @@ describe('a runner without a job', () => {
     task.services.claim = task.claim({ idleSeconds: 1 });
     scriptListener(`echo 'Listening for Jobs'; exec sleep 60`);
     expect((await task.run()).code).toBe(64);
+  });
+
+  test('is ended though something it started writes all the time', async () => {
+    task.services.claim = task.claim({ idleSeconds: 1 });
+    scriptListener(`echo 'Listening for Jobs'; yes & yes 2>&1; wait`);
+    const { code } = await task.run({ STOP_SECONDS: '1' });
+    expect(code).toBe(64);
+    task.log = task.log.replaceAll(/^y$\n/gm, '');
+  });
+
+  test('is ended though it has closed its output', async () => {
+    task.services.claim = task.claim({ idleSeconds: 1 });
+    scriptListener(`echo 'Listening for Jobs'; trap '' INT; exec >/dev/null 2>&1 sleep 60`);
+    expect((await task.run({ STOP_SECONDS: '1' })).code).toBe(64);
   });
 
   test('is killed when it does not end', async () => {
@@ -240,6 +255,12 @@ describe('SIGTERM', () => {
     expect(ended.code).toBe(70);
     expect(ended.log).toContain('start-runner: SIGTERM while in a job: passing it on');
     expect(task.services.calls.find(({ route }) => route === 'POST complete')?.form.get('result')).toBe('Failed');
+  });
+
+  test('that came before the script had its trap is remembered', async () => {
+    const { code } = await task.start({}, ['bash', '-c', 'exec "$0" supervise yes 3< <(env -0)']).ended;
+    expect(code).toBe(69);
+    expect(claimRequests()).toBe(0);
   });
 
   test('twice is no more than once', async () => {
@@ -366,6 +387,16 @@ describe('a runner that ends by itself', () => {
     expect(task.file('starts')).toBe('start\n');
   });
 
+  test('as .NET cannot start it ends the task with 74', async () => {
+    scriptListener(`echo 'A fatal error occurred. The required library libhostfxr.so could not be found.'; exit 131`);
+    expect((await task.run()).code).toBe(74);
+  });
+
+  test('with a code beyond all signals ends the task with 73', async () => {
+    scriptListener('exit 200');
+    expect((await task.run()).code).toBe(73);
+  });
+
   test('with 2 after a job ran that job all the same', async () => {
     scriptListener(`echo 'Running job: j'; echo 'Job j completed with result: Canceled'; exit 2`);
     expect((await task.run()).code).toBe(0);
@@ -414,6 +445,35 @@ describe('a job', () => {
   test('that kills the runner shows in the exit code', async () => {
     const { code } = await task.runJob('read -r _ _ _ listener _ </proc/$PPID/stat; kill -KILL $listener; sleep 5');
     expect(code).toBe(137);
+  });
+
+  test.each(['Listening for Jobs', 'Running job: x', 'x completed with result: Succeeded', 'A fatal error occurred'])(
+    'called "%s" is a job as any other',
+    async (name) => {
+      task.services.claim = task.claim({ maxSeconds: 2 });
+      const time = '2026-11-21 10:00:00Z';
+      scriptListener(`echo '${time}: Running job: ${name}'; sleep 60 & wait; exit 1`);
+      expect((await task.run()).code).toBe(71);
+    },
+  );
+
+  test('called as if it had ended is over when it says so after its name', async () => {
+    const name = 'x completed with result: Failed';
+    scriptListener(`echo 'Running job: ${name}'; echo 'Job ${name} completed with result: Succeeded'; exit 1`);
+    expect((await task.run()).code).toBe(0);
+  });
+
+  test('that leaves something behind which writes for ever is over all the same', async () => {
+    scriptListener(`echo 'Running job: j'; yes & sleep 0.2; echo 'Job j completed with result: Succeeded'; exit 0`);
+    expect((await task.run()).code).toBe(0);
+    task.log = task.log.replaceAll(/^y$\n/gm, '');
+  });
+
+  test('over its time is ended though something writes for ever', async () => {
+    task.services.claim = task.claim({ maxSeconds: 1 });
+    scriptListener(`echo 'Running job: j'; yes & wait`);
+    expect((await task.run({ STOP_SECONDS: '1' })).code).toBe(71);
+    task.log = task.log.replaceAll(/^y$\n/gm, '');
   });
 
   test('that floods the log is passed on', async () => {
@@ -580,6 +640,12 @@ const canUnshare = spawnSync('unshare', [...namespace.slice(1), 'true']).status 
     const { code } = await task.start({}, namespace).ended;
     expect(code).toBe(0);
     expect(task.jobLog).toMatch(/^0\n.*start-runner\.sh supervise/);
+  });
+
+  test('it ends though something that a job left writes for ever', async () => {
+    scriptListener(`echo 'Running job: j'; yes & sleep 0.2; echo 'Job j completed with result: Succeeded'; exit 0`);
+    expect((await task.start({}, namespace).ended).code).toBe(0);
+    task.log = task.log.replaceAll(/^y$\n/gm, '');
   });
 
   test('it takes its SIGTERM', async () => {

@@ -11,7 +11,7 @@ export type Call = {
   readonly form: URLSearchParams;
 };
 
-type Answer = { readonly status: number; readonly body: string | Buffer; readonly date?: number };
+type Answer = { readonly status: number; readonly body: string | Buffer; readonly date?: number | null };
 /**
  * A status, a status with a body, what a healthy world says (`answer`), or `hang` and `cut` for an answer that never comes or
  * breaks off.
@@ -101,7 +101,9 @@ export class TaskServices {
       return;
     }
     const { status, body, date = Date.now() } = typeof reply === 'number' ? { status: reply, body: '' } : reply;
-    response.writeHead(status, { date: new Date(date).toUTCString() }).end(body);
+    if (date === null) response.sendDate = false;
+    else response.setHeader('date', new Date(date).toUTCString());
+    response.writeHead(status).end(body);
   }
 
   async #answer(call: Call, request: IncomingMessage): Promise<Exclude<Reply, 'answer'>> {
