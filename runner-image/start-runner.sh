@@ -367,14 +367,14 @@ replace_version() {
   local archive=.next/runner.tar.gz entry old found
   local -a moved=()
   doubt='no room to unpack it'
-  "${as_runner[@]}" mkdir .next 2>/dev/null || return 1
+  "${as_runner[@]}" mkdir .next || return 1
   doubt='the download failed'
   "${as_runner[@]}" curl -q --silent --fail --location --proto '=https,http' --connect-timeout 10 \
     --max-time "$download_seconds" --output "$archive" -- "${claim[download]-}" || return 1
   doubt='the download has the wrong checksum'
-  sha256sum --check --status <<<"${claim[sha256]-}  $archive" 2>/dev/null || return 1
+  sha256sum --check --status <<<"${claim[sha256]-}  $archive" || return 1
   doubt='the download could not be unpacked'
-  "${as_runner[@]}" tar -xzf "$archive" -C .next 2>/dev/null && rm -f "$archive" || return 1
+  "${as_runner[@]}" tar -xzf "$archive" -C .next && rm -f "$archive" || return 1
   doubt='the download is no runner of that version'
   begin_version .next
   end_version
@@ -385,18 +385,18 @@ replace_version() {
     entry=${entry##*/}
     if swap_in "$entry"; then continue; fi
     # What was moved away whole is taken back. A move that broke off has left its source: layers of an image are copied.
-    for old in "${moved[@]}"; do rm -rf "$old" && mv ".previous/$old" .; done 2>/dev/null
+    for old in "${moved[@]}"; do rm -rf "$old" && mv ".previous/$old" .; done
     return 1
   done
-}
+} 2>/dev/null
 
 # swap_in ENTRY: puts one of .next in its place; `moved` is replace_version's.
 swap_in() {
   if [[ -e $1 ]]; then
-    mv "$1" .previous/ 2>/dev/null || return
+    mv "$1" .previous/ || return
     moved+=("$1")
   fi
-  mv ".next/$1" "$1" 2>/dev/null
+  mv ".next/$1" "$1"
 }
 
 # Registers, and tries again for as long as GitHub only says "later". The token is in config.sh's environment, never
@@ -566,16 +566,19 @@ await_registration() {
   idle_seconds='' max_seconds=''
   read_clock
   end=$((now + budget * 1000))
-  while [[ -e /proc/$child ]]; do
-    # Its last word, or its end, or something it has left behind that keeps its pipe open.
-    if [[ $idle_seconds ]] || ! read -r -t 1 idle_seconds max_seconds <&"$from_child"; then doze 0.005; fi
-    read_clock
-    ((now < end)) && continue
-    kill -KILL -- "-$child" 2>/dev/null
-    finish 67 "registration hangs, ended after $budget s"
-  done
-  reap "$child"
-  status=$?
+  # Without its errors: bash has a line of its own to say of a child that is killed.
+  {
+    while [[ -e /proc/$child ]]; do
+      # Its last word, or its end, or something it has left behind that keeps its pipe open.
+      if [[ $idle_seconds ]] || ! read -r -t 1 idle_seconds max_seconds <&"$from_child"; then doze 0.005; fi
+      read_clock
+      ((now < end)) && continue
+      kill -KILL -- "-$child"
+      finish 67 "registration hangs, ended after $budget s"
+    done
+    reap "$child"
+    status=$?
+  } 2>/dev/null
   kill -KILL -- "-$child" 2>/dev/null
   child=''
   exec {from_child}<&-
@@ -773,8 +776,8 @@ pause() {
   sleep "$1" &
   sleeper=$!
   wait "$sleeper"
-  kill "$sleeper" 2>/dev/null
-}
+  kill "$sleeper"
+} 2>/dev/null
 
 run_listener() {
   local status
@@ -784,7 +787,8 @@ run_listener() {
   listening=no deprecated=no broken=no
   while :; do
     start_listener
-    watch_listener
+    # Again without what bash says of the killed.
+    watch_listener 2>/dev/null
     status=$?
     may_restart "$status" || break
     say "the runner ended with $status: starting it again"

@@ -176,6 +176,8 @@ export class Task {
     this.services.stop();
     rmSync(this.home, { recursive: true, force: true });
     if (leftovers.length > 0) throw new Error(`nothing must be left of a task, there is:\n${leftovers.join('\n')}`);
+    if (/^\S*start-runner\.sh: line /m.test(this.log))
+      throw new Error(`bash must not speak for itself, it said:\n${this.log}`);
     const saidAtEnd = this.log.match(/^start-runner: .+ \(exit \d+\)$/gm) ?? [];
     if (code !== null && (saidAtEnd.length !== 1 || !saidAtEnd[0]?.endsWith(`(exit ${code})`))) {
       throw new Error(`a task must say once that it ends with ${code}, it said:\n${this.log}`);
