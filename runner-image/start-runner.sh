@@ -165,8 +165,10 @@ choose_user() {
   as_runner=()
   [[ $EUID != 0 || ${given[RUNNER_ALLOW_RUNASROOT]-} ]] && return
   as_runner=(chroot --userspec="$runner_uid" --skip-chdir /)
+  "${as_runner[@]}" test -d / 2>/dev/null ||
+    finish 74 "a user with uid $runner_uid must be there, there is none (RUNNER_ALLOW_RUNASROOT=1 stays root)"
   "${as_runner[@]}" test -w "$runner_home" 2>/dev/null ||
-    finish 74 "a user with uid $runner_uid must be there and own $runner_home (RUNNER_ALLOW_RUNASROOT=1 stays root)"
+    finish 74 "uid $runner_uid must be able to write $runner_home, it cannot"
 }
 
 # --- the child: claim, version, registration -------------------------------------------------------------------------

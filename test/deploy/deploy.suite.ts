@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { exitCodes } from '../../functions/contracts/exit-code.ts';
 import type { Profile } from '../../functions/contracts/profile.ts';
 import { DeployedFleet } from './deployed-fleet.ts';
 import { addedLabel } from './plan.ts';
@@ -164,6 +165,25 @@ describe('jobs', () => {
   );
 
   test(
+    'run as the runner, in the image that was built',
+    part(async () => {
+      const { release } = deployed.images;
+      const asked = release.asked.filter((path) => path === release.pathOf(release.runner));
+      expect(asked).not.toEqual([]);
+      const script = `
+        [ "$(id --user --name) $(id --groups)" = "runner 1001 123" ]
+        [ -x /opt/runner-hooks/job-started.sh ]
+        [ ! -e '${import.meta.dirname}' ]`;
+      const jobs = profiles.map((profile) => queue(profile, { script }));
+      await areAll(jobs, 'completed');
+      expect(conclusions(jobs)).toEqual(all('success', jobs));
+      await nothingIsLeft();
+      for (const { exitCode } of deployed.fargate.ecs.tasks.values())
+        expect(exitCodes).toHaveProperty(String(exitCode));
+    }),
+  );
+
+  test(
     'are refused when the signature is wrong',
     part(async () => {
       const payload = deployed.github.describeJob(deployed.github.jobs[0]?.id ?? '', 'queued');
@@ -193,7 +213,7 @@ describe('jobs', () => {
       const cancelled = [...others, ...running.slice(0, 1)];
       for (const id of cancelled) deployed.github.cancelJob(id);
       await areAll(cancelled, 'completed');
-      await gate.open();
+      gate.open();
       await areAll(running, 'completed');
       expect(conclusions(cancelled)).toEqual(all('cancelled', cancelled));
       expect(conclusions(running.slice(1))).toEqual(all('success', running.slice(1)));
@@ -243,7 +263,7 @@ describe('a changed config', () => {
       });
       expect(meanwhile).not.toEqual([]);
       const after = profiles.map((profile) => queue(profile, { labels: [addedLabel] }));
-      await gate.open();
+      gate.open();
       const jobs = [...running, ...meanwhile, ...after];
       await areAll(jobs, 'completed');
       expect(conclusions(jobs)).toEqual(all('success', jobs));

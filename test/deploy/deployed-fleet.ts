@@ -38,7 +38,7 @@ type Deployment = {
   readonly removals: readonly Removal[];
 };
 
-/** The stack, deployed by the stock CLI into an emulated AWS, with an emulated GitHub before it and real processes as tasks. */
+/** The stack, deployed by the stock CLI into an emulated AWS, with an emulated GitHub before it and containers as tasks. */
 export class DeployedFleet {
   /** The fleet that was asked for, as it is deployed first. */
   readonly fleet: Fleet;
@@ -66,6 +66,8 @@ export class DeployedFleet {
     readonly clock: TurnableClock;
     readonly gateway: Gateway;
     readonly miniStack: MiniStack;
+    readonly aws: Aws;
+    readonly images: ImageBuilder;
   }) {
     this.fleet = parts.fleet;
     this.github = parts.github;
@@ -74,9 +76,9 @@ export class DeployedFleet {
     this.#clock = parts.clock;
     this.#gateway = parts.gateway;
     this.#miniStack = parts.miniStack;
-    this.aws = new Aws(parts.gateway.url);
+    this.aws = parts.aws;
     this.#cdk = new Cdk({ awsUrl: parts.gateway.url, home: parts.scratch });
-    this.images = new ImageBuilder(this.aws);
+    this.images = parts.images;
     parts.gateway.onAnswer = (answered) => {
       if (isDenial(answered)) this.denials.push(`${answered.call}: ${answered.answer}`);
       this.images.hear(answered);
@@ -92,7 +94,11 @@ export class DeployedFleet {
     const fleet = emulateFleet(asked, { githubUrl: github.url });
     const gateway = await Gateway.start();
     const miniStack = new MiniStack({ scratch, awsUrl: gateway.url });
-    const deployed = new DeployedFleet({ fleet, github, config: resolve(config), scratch, clock, gateway, miniStack });
+    const aws = new Aws(gateway.url);
+    const images = await ImageBuilder.start(aws);
+    github.behave({ runnerDownloads: ['x64', 'arm64'].map((arch) => images.describeDownload(arch)) });
+    const parts = { fleet, github, config: resolve(config), scratch, clock, gateway, miniStack, aws, images };
+    const deployed = new DeployedFleet(parts);
     try {
       gateway.leadTo(await miniStack.start());
       await deployed.#cdk.bootstrap();
@@ -121,7 +127,7 @@ export class DeployedFleet {
       aws: this.aws,
       gateway: this.#gateway,
       cluster: (await this.only('AWS::ECS::Cluster')).physicalId,
-      scratch: this.#scratch,
+      images: this.images,
       startScript: { QUIET_SECONDS: '0', RUNNER_STANDIN_RENEW_SECONDS: '0.5', RUNNER_STANDIN_TERM_AFTER: '0.5' },
     });
     return { printed, removals };
@@ -192,7 +198,8 @@ export class DeployedFleet {
         return needed.every((arch) => tags.includes(arch));
       },
       // A function that found no secret looks for it again after a minute.
-      { everySeconds: 10, trouble: async () => this.describe([]) },
+      // Of the first build here Debian is made, too.
+      { withinSeconds: 280, everySeconds: 10, trouble: async () => this.describe([]) },
     );
   }
 
@@ -404,6 +411,7 @@ export class DeployedFleet {
   /** Ends everything that was started, and leaves nothing behind. */
   async stop(): Promise<void> {
     await this.#fargate?.stop();
+    await this.images.stop();
     await this.#miniStack.stop();
     await this.#gateway.stop();
     await this.github.stop();

@@ -1,34 +1,32 @@
-import { cp, link, mkdir, readdir } from 'node:fs/promises';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { DescribeTaskDefinitionCommand, type TaskDefinition } from '@aws-sdk/client-ecs';
 import { Ecs, type TaskStateChange } from '../emulators/aws/ecs.ts';
 import type { Clock } from '../emulators/clock.ts';
+import { runnerContainer } from '../../functions/contracts/stopped-task.ts';
 import { account, region, type Aws } from './aws.ts';
 import type { Gateway } from './gateway.ts';
+import type { ImageBuilder } from './image-builder.ts';
 
-const repository = fileURLToPath(new URL('../../', import.meta.url));
-const standIn = join(repository, 'test/emulators/actions-runner');
 const service = 'AmazonEC2ContainerServiceV20141113.';
 const taskCalls = ['RunTask', 'StopTask', 'ListTasks', 'DescribeTasks'].map((call) => service + call);
-const entryPoint = '/usr/local/bin/start-runner.sh';
+/** In the task's scratch directory. */
+const containerId = 'container.id';
 
 type FargateOptions = {
   readonly clock: Clock;
   readonly aws: Aws;
   readonly gateway: Gateway;
   readonly cluster: string;
-  readonly scratch: string;
+  readonly images: ImageBuilder;
   /** Bounds of the start script, by its own names. */
   readonly startScript: Readonly<Record<string, string>>;
 };
 
 /**
  * Tasks. MiniStack's run nothing without Docker: they are RUNNING at once and for ever, twice for one client token, end at the
- * call of StopTask, and no event tells of it. So ECS's four calls about tasks go to our emulator, which runs the real start
- * script; clusters and task definitions, roles and events stay MiniStack's.
+ * call of StopTask, and no event tells of it. So ECS's four calls about tasks go to our emulator, which runs containers of the image
+ * that was built; clusters and task definitions, roles and events stay MiniStack's.
  */
 export class Fargate {
   readonly ecs: Ecs;
@@ -59,23 +57,8 @@ export class Fargate {
   }
 
   static async start(options: FargateOptions): Promise<Fargate> {
-    const image = join(options.scratch, 'image');
-    await cp(standIn, image, { recursive: true });
-    const files = (await readdir(image, { recursive: true, withFileTypes: true }))
-      .filter((entry) => entry.isFile())
-      .map(({ parentPath, name }) => join(parentPath, name).slice(image.length + 1));
-    const ecs = await Ecs.start({
-      clock: options.clock,
-      cluster: options.cluster,
-      account,
-      region,
-      prepareTask: async (scratch) => {
-        const home = join(scratch, 'home', 'runner');
-        await mkdir(join(home, 'bin'), { recursive: true });
-        await Promise.all(files.map(async (file) => link(join(image, file), join(home, file))));
-        return { RUNNER_HOME: home };
-      },
-    });
+    const { clock, cluster } = options;
+    const ecs = await Ecs.start({ clock, cluster, account, region });
     const credentials = createServer();
     await new Promise<void>((resolve) => {
       credentials.listen(0, '127.0.0.1', resolve);
@@ -100,23 +83,31 @@ export class Fargate {
     if (answer?.taskDefinition === undefined) return;
     const { family = '', revision = 0, cpu, memory, taskRoleArn = '', containerDefinitions } = answer.taskDefinition;
     const container = containerOf(containerDefinitions);
+    const { engine } = this.#options.images;
+    const environment = {
+      ...Object.fromEntries((container.environment ?? []).map(({ name: key = '', value = '' }) => [key, value])),
+      AWS_ENDPOINT_URL_DYNAMODB: this.#options.gateway.url,
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:${(this.#credentials.address() as AddressInfo).port}/${taskRoleArn}`,
+      ...this.#options.startScript,
+    };
     this.ecs.registerTaskDefinition({
       family,
       revision,
       cpu: Number(cpu),
       memoryMiB: Number(memory),
       containerName: container.name ?? '',
-      command: ['bash', join(repository, 'runner-image/start-runner.sh')],
+      command: engine.runCommand({
+        image: await this.#options.images.imageNamed(container.image ?? ''),
+        ...(container.user !== undefined && { user: container.user }),
+        ...(container.entryPoint !== undefined && { entryPoint: container.entryPoint }),
+        // What ECS and the launch add, and what the definition says.
+        inherited: ['AWS_*', 'ECS_*', 'CLAIM_ID', ...Object.keys(environment)],
+        options: ['--rm', `--cidfile=${containerId}`, `--label=task-definition=${family}:${revision}`],
+      }),
+      cleanUp: engine.removeCommand(`--cidfile=${containerId}`),
       ...(container.stopTimeout !== undefined && { stopTimeout: container.stopTimeout }),
       tags: (answer.tags ?? []).map(({ key = '', value = '' }) => ({ key, value })),
-      environment: {
-        ...Object.fromEntries((container.environment ?? []).map(({ name: key = '', value = '' }) => [key, value])),
-        AWS_ENDPOINT_URL_DYNAMODB: this.#options.gateway.url,
-        AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:${(this.#credentials.address() as AddressInfo).port}/${taskRoleArn}`,
-        // There is no other user on a developer's machine, and root may be the only one.
-        RUNNER_ALLOW_RUNASROOT: '1',
-        ...this.#options.startScript,
-      },
+      environment,
     });
   }
 
@@ -159,9 +150,8 @@ export class Fargate {
 }
 
 function containerOf(containers: TaskDefinition['containerDefinitions']): NonNullable<typeof containers>[number] {
-  const [container] = containers ?? [];
-  if (container === undefined || container.entryPoint?.join(' ') !== entryPoint) {
-    throw new Error(`a task must begin with ${entryPoint}, got ${JSON.stringify(container?.entryPoint)}`);
-  }
+  const container = containers?.find(({ name }) => name === runnerContainer);
+  if (container === undefined)
+    throw new Error(`a task must have a container ${runnerContainer}, got ${JSON.stringify(containers)}`);
   return container;
 }

@@ -1,9 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Profile } from '../../functions/contracts/profile.ts';
 import { admitJob } from '../../functions/fleet/admit-job.ts';
 import type { Fleet } from '../../infra/define-fleet.ts';
+import { closeServer } from '../emulators/close-server.ts';
 import type { GitHubEmulator } from '../emulators/github/server.ts';
 import { until } from '../until.ts';
 
@@ -49,26 +49,35 @@ export function placeFor(profile: Profile, { profiles, github: { owners } }: Fle
   throw new Error(`profile ${profile.name} must serve a job that asks for its labels in one of ${names.join(', ')}`);
 }
 
-/** A script that runs until `open` is called. */
+/** A script that runs until `open` is called: what a job in a container can see is an address. */
 export class Gate {
   readonly script: string;
-  readonly #file: string;
+  readonly #server: Server;
+  #isOpen = false;
 
-  private constructor(file: string) {
-    this.#file = file;
-    this.script = `until [ -e ${file} ]; do sleep 0.1; done`;
+  private constructor(server: Server) {
+    this.#server = server;
+    const { port } = server.address() as AddressInfo;
+    this.script = `until curl --silent --fail http://127.0.0.1:${port}; do sleep 0.1; done`;
+    server.on('request', (_, response) => {
+      response.writeHead(this.#isOpen ? 204 : 404).end();
+    });
   }
 
   static async shut(): Promise<Gate> {
-    return new Gate(join(await mkdtemp(join(tmpdir(), 'gate-')), 'open'));
+    const server = createServer();
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    return new Gate(server);
   }
 
-  async open(): Promise<void> {
-    await writeFile(this.#file, '');
+  open(): void {
+    this.#isOpen = true;
   }
 
   async remove(): Promise<void> {
-    await rm(join(this.#file, '..'), { recursive: true, force: true });
+    await closeServer(this.#server);
   }
 }
 

@@ -70,7 +70,7 @@ export type Behaviour = {
   readonly runnerDownloads: readonly RunnerDownload[];
 };
 
-type RunnerDownload = {
+export type RunnerDownload = {
   readonly os: string;
   readonly architecture: string;
   readonly download_url: string;

@@ -206,7 +206,7 @@ export class RunnerServices {
       return;
     }
     const script = Buffer.from(job.script).toString('base64');
-    send(response, 200, { 'job-id': job.id, 'job-name': job.name, script });
+    send(response, 200, { 'job-id': job.id, 'job-name': job.name, repository: job.repository.fullName, script });
   }
 
   #renew(runner: Runner | undefined, form: URLSearchParams, response: ServerResponse): void {
