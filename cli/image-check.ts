@@ -18,6 +18,7 @@ import { findFile } from './image-check/tree.ts';
 
 /** What is looked at, and how a program of it is run. */
 type Subject = {
+  readonly isDirectory: boolean;
   readonly candidate: Candidate;
   readonly run: (command: readonly string[], seconds: number) => Promise<Ended>;
 };
@@ -50,7 +51,7 @@ async function check(options: Options): Promise<number> {
     subject = await lookAt(options, stopping);
     if (typeof subject === 'string') return refuse([subject]);
     findings = decideFitness(subject.candidate, readStartScript());
-    notTried = options.tryOut ? whyNotTried(subject.candidate) : 'by --no-try';
+    notTried = whyNotAllowed(options, subject) ?? whyNotTried(subject.candidate);
     if (notTried === undefined) {
       const trial = await tryOut(subject, findings);
       findings = [...findings, ...trial.findings];
@@ -83,6 +84,7 @@ async function lookAt(options: Options, signal: AbortSignal): Promise<Subject | 
     }
     const { environment } = options;
     return {
+      isDirectory: true,
       candidate: { tree, environment },
       run: async (command, seconds) =>
         runInDirectory(subject, { command, environment: { PATH: defaultPath, ...environment }, seconds }, signal),
@@ -94,6 +96,7 @@ async function lookAt(options: Options, signal: AbortSignal): Promise<Subject | 
   }
   const { engine, image } = search;
   return {
+    isDirectory: false,
     candidate: {
       ...image,
       tree: await engine.read(image),
@@ -101,6 +104,12 @@ async function lookAt(options: Options, signal: AbortSignal): Promise<Subject | 
     },
     run: async (command, seconds) => engine.run(image, { command, environment: options.environment, seconds }),
   };
+}
+
+function whyNotAllowed(options: Options, { isDirectory }: Subject): string | undefined {
+  if (options.tryOut === 'nothing') return 'by --no-try';
+  if (!isDirectory || options.tryOut === 'directories too') return undefined;
+  return 'it is a directory, and they would run as root of this machine; --try runs them';
 }
 
 function whyNotTried({ tree, system }: Candidate): string | undefined {

@@ -100,6 +100,8 @@ const mostProfiles = 30;
 const mostDockerProfiles = 20;
 
 const unusedDocker = 'docker says where profiles with docker: true live, and there is none: nothing of it is made';
+const unusedImage =
+  'runnerImage says what the image of the stack has in it, and every profile brings its own: it is not built';
 
 /** @throws WrongConfig telling everything that is wrong at once */
 export function defineFleet(config: FleetConfig): Fleet {
@@ -146,8 +148,13 @@ export function defineFleet(config: FleetConfig): Fleet {
     const count = complaints.length === 1 ? 'One thing is' : `${complaints.length} things are`;
     throw new WrongConfig([`${count} wrong in the fleet's config:`, ...complaints].join('\n  '));
   }
-  const unused = root.raw('docker') !== undefined && !hasDocker;
-  return { ...fleet, warnings: [...warnOfSurprises(fleet), ...(unused ? [unusedDocker] : [])] };
+  const unused = [
+    ...(root.raw('docker') !== undefined && !hasDocker ? [unusedDocker] : []),
+    ...(root.raw('runnerImage') !== undefined && profiles.every(({ profile }) => profile.image !== undefined)
+      ? [unusedImage]
+      : []),
+  ];
+  return { ...fleet, warnings: [...warnOfSurprises(fleet), ...unused] };
 }
 
 function readProfiles(

@@ -100,8 +100,7 @@ class Engine {
       const as = ['--name', container, '--network', 'none', '--user', '0:0', '--entrypoint', entry];
       const outcome = await this.#do(['run', ...as, ...variables, id, ...args], seconds);
       if (outcome.kind === 'late') return { kind: 'late', seconds };
-      // 125 is the engine's own; https://docs.docker.com/reference/cli/docker/container/run/#exit-status
-      if (outcome.kind === 'missing' || outcome.code === 125) {
+      if (outcome.kind === 'missing' || isOfEngine(outcome.code, outcome.stderr)) {
         return { kind: 'not-tried', why: this.#complain(outcome, seconds) };
       }
       return { kind: 'ended', code: outcome.code, said: `${outcome.stdout}${outcome.stderr}` };
@@ -135,6 +134,14 @@ class Engine {
       }
     }
   }
+}
+
+/**
+ * 125 is always the engine's; 126 and 127 are also a program's, but what the runtime cannot start the engine says in its own words.
+ * https://docs.docker.com/reference/cli/docker/container/run/#exit-status
+ */
+function isOfEngine(code: number, said: string): boolean {
+  return code === 125 || ((code === 126 || code === 127) && /^(?:Error|docker): /m.test(said));
 }
 
 function describe({ Id, Architecture, Os, Config }: InferOutput<typeof Images>[number]): Image {

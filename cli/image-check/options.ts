@@ -7,8 +7,8 @@ export type Options = {
   readonly engines: readonly string[];
   /** What a profile's `environment` adds; of a directory, also what its image's own environment would. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Whether programs of the image may be run. */
-  readonly tryOut: boolean;
+  /** What programs may be run of: a container keeps those of an image apart, nothing does those of a directory. */
+  readonly tryOut: 'images' | 'directories too' | 'nothing';
 };
 
 export type Parsed =
@@ -22,11 +22,12 @@ Looks whether jobs can run in an image of your own, and says what must be put ri
 The contract and two worked examples: docs/runner-image.md.
 
 An IMAGE must be on this machine; nothing is pulled. A DIRECTORY is the root of an unpacked file system.
-Neither is changed. Programs of it are run only where that can be done, without network.
+Neither is changed. Programs of an image are run in a container where that can be done, without network.
 
   --engine NAME     what knows the image (default: podman, then docker)
   --env NAME=VALUE  a variable of the task beside the image's own, may be repeated
   --no-try          only look, run nothing
+  --try             run programs of a DIRECTORY too: as root of this machine, in a chroot, which is no prison
   --help            this text
 
 Exit code: 0 fit for jobs, 1 something must be put right, 2 it could not be looked at.
@@ -37,6 +38,7 @@ const config = {
     engine: { type: 'string' },
     env: { type: 'string', multiple: true },
     'no-try': { type: 'boolean' },
+    try: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   },
   strict: true,
@@ -66,9 +68,12 @@ export function parseOptions(args: readonly string[]): Parsed {
     else environment[name] = value;
   }
   if (values.engine === '') problems.push('--engine must name a program, got ""');
+  if (subject.startsWith('-')) problems.push(`no image or directory can be named "${subject}": write ./${subject}`);
+  if (values.try === true && values['no-try'] === true) problems.push('--try and --no-try exclude each other');
   if (problems.length > 0) return { kind: 'wrong', problems };
   const engines = values.engine === undefined ? ['podman', 'docker'] : [values.engine];
-  return { kind: 'run', options: { subject, engines, environment, tryOut: values['no-try'] !== true } };
+  const tryOut = values['no-try'] === true ? 'nothing' : values.try === true ? 'directories too' : 'images';
+  return { kind: 'run', options: { subject, engines, environment, tryOut } };
 }
 
 /** Node's own messages go on to explain `--` to programs with positionals, and bear a code. */

@@ -5,19 +5,32 @@ import { bytesToRead, plant, type Entry, type Tree } from './tree.ts';
 /** What the kernel, not an image, puts there; where the directory is in use, it may be there. */
 const mounted = ['/proc', '/sys', '/dev'];
 
-/** Reads an unpacked root file system. Throws where it may not look. */
+/** Reads an unpacked root file system, as far as whoever asks may look into it. Throws where that is not even the root. */
 export function readDirectory(root: string): Tree {
   const tree = new Map<string, Entry>();
   const directories = ['/'];
   for (let path = directories.pop(); path !== undefined; path = directories.pop()) {
     const here = join(root, path);
     // Of the root this is `root/`, with which the kernel follows a link, should it be one.
-    const stats = lstatSync(here);
+    const stats = lstatSync(here, { throwIfNoEntry: path === '/' });
+    // A name that is no UTF-8 cannot be asked for by it; nothing that is looked for has one.
+    if (stats === undefined) continue;
     plant(tree, path, describe(here, stats));
     if (!stats.isDirectory() || mounted.includes(path)) continue;
-    for (const name of readdirSync(here)) directories.push(join(path, name));
+    const names = path === '/' ? readdirSync(here) : (ifAllowed(() => readdirSync(here)) ?? []);
+    for (const name of names) directories.push(join(path, name));
   }
   return tree;
+}
+
+/** Not everything is for everybody: root's home, say. */
+function ifAllowed<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EACCES') return undefined;
+    throw error;
+  }
 }
 
 function describe(path: string, stats: Stats): Entry {
@@ -26,7 +39,8 @@ function describe(path: string, stats: Stats): Entry {
   if (stats.isDirectory()) return { kind: 'directory', ...owned };
   if (!stats.isFile()) return { kind: 'other', ...owned };
   const wanted = Math.min(bytesToRead(path), stats.size);
-  return { kind: 'file', size: stats.size, ...owned, ...(wanted > 0 && { content: readStart(path, wanted) }) };
+  const content = wanted > 0 ? ifAllowed(() => readStart(path, wanted)) : undefined;
+  return { kind: 'file', size: stats.size, ...owned, ...(content !== undefined && { content }) };
 }
 
 function readStart(path: string, bytes: number): Buffer {

@@ -11,8 +11,7 @@ const fargate = { onDemand: 'FARGATE', spot: 'FARGATE_SPOT' } as const satisfies
  */
 export function providersOf(stack: string, { name, docker }: Pick<Profile, 'name' | 'docker'>): Providers {
   if (!docker) return fargate;
-  const onDemand = `docker_${stack}_${name}`;
-  return { onDemand, spot: `${onDemand}_spot` };
+  return { onDemand: `docker_${stack}_${name}_on-demand`, spot: `docker_${stack}_${name}_spot` };
 }
 
 /** Which of the two networks, kinds of sizes and prices are meant: Fargate's, or those of Managed Instances. */

@@ -112,7 +112,7 @@ async function claim({ runner, job, profile }: Start, ports: StartPorts): Promis
   }
   const { token, tokenExpiresAt, releases } = registration;
   const claimId = ports.newClaimId();
-  const provider = chooseProvider(profile, { ...ports.providers(profile.name), launch: runner.launch ?? 1 });
+  const provider = chooseProvider(profile, { ...ports.providers(profile.name), launch: runner.launch });
   const taskDefinition = ports.taskDefinition(profile.name);
   const issued = await ports.issueClaim(runner, {
     claimId,
@@ -154,14 +154,14 @@ export async function holdFor(scope: string, error: GitHubError | MissingSecretE
 
 /**
  * Only Fargate says at once that Spot has no room. Managed Instances take a task, look for an instance, and may find none: so the
- * next launch of the job does without Spot where the profile allows.
+ * next launch of the job does without Spot where the profile allows, and a warm runner, which has no next launch, from the start.
  */
 function chooseProvider(
   { capacity, docker }: Profile,
-  { onDemand, spot, launch }: Providers & { readonly launch: number },
+  { onDemand, spot, launch }: Providers & { readonly launch: number | undefined },
 ): string {
   if (capacity === 'on-demand') return onDemand;
-  return capacity === 'spot-preferred' && docker && launch > 1 ? onDemand : spot;
+  return capacity === 'spot-preferred' && docker && launch !== 1 ? onDemand : spot;
 }
 
 async function run(start: Start, ports: StartPorts): Promise<StartVerdict> {

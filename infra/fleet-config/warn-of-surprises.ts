@@ -31,7 +31,7 @@ function warnOfDocker(profiles: readonly Profile[], { network }: DockerChoices):
       ),
     ...(network.kind === 'private'
       ? [
-          `profile ${names} needs ${network.natGateways === 1 ? 'a NAT gateway' : `${network.natGateways} NAT gateways`}, the one thing of this stack that costs while nothing runs: about $${36 * network.natGateways} a month, and $0.045 a GB`,
+          `profile ${names} needs ${network.natGateways === 1 ? 'a NAT gateway' : `${network.natGateways} NAT gateways`}, which costs while nothing runs: about $${36 * network.natGateways} a month, and $0.045 a GB`,
         ]
       : []),
     'nothing of docker was ever tried in an AWS account: docs/docker.md lists what is not proved',

@@ -162,7 +162,7 @@ describe('running a task on Managed Instances', () => {
   test('takes the network of profiles with Docker, and asks for no public address, which ECS would refuse', async () => {
     const taskArn = await start(onInstances);
     expect(ecs.find(taskArn)?.request).toMatchObject({
-      provider: 'docker_github-runners-ci_docker',
+      provider: 'docker_github-runners-ci_docker_on-demand',
       subnet: 'subnet-9',
     });
     expect(ecs.find(await start({ runnerId: `${prefix}-2-1` }))?.request).toMatchObject({
@@ -183,7 +183,7 @@ describe('running a task on Managed Instances', () => {
   test.each([
     ['a definition for Fargate', { provider: providers.onDemand }],
     ['a provider of Fargate', { taskDefinition: 'docker:1' }],
-    ['a provider that nobody made', { ...onInstances, provider: 'docker_github-runners-ci_gone' }],
+    ['a provider that nobody made', { ...onInstances, provider: 'docker_github-runners-ci_gone_on-demand' }],
   ])('with %s is refused', async (_, parts) => {
     expect(await tasks.runTask(order(parts))).toMatchObject({ kind: 'refused' });
   });
@@ -191,7 +191,7 @@ describe('running a task on Managed Instances', () => {
   test('in a fleet that has no network for it is a fault of ours, and not taken for an answer', async () => {
     const settings = { prefix, tasks: { ...settingsOf(ecs), docker: undefined } };
     await expect(runnerTasks(settings, client).runTask(order(onInstances))).rejects.toThrow(
-      'provider docker_github-runners-ci_docker must have subnets of its own, this fleet has none',
+      'provider docker_github-runners-ci_docker_on-demand must have subnets of its own, this fleet has none',
     );
   });
 

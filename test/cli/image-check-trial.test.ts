@@ -114,7 +114,7 @@ describe('the options of npm run image:check', () => {
         subject: 'ghcr.io/acme/runner:1',
         engines: ['podman', 'docker'],
         environment: {},
-        tryOut: true,
+        tryOut: 'images',
       },
     });
   });
@@ -127,7 +127,7 @@ describe('the options of npm run image:check', () => {
         subject: './rootfs',
         engines: ['nerdctl'],
         environment: { TZ: 'Europe/Berlin', A: 'b=c' },
-        tryOut: false,
+        tryOut: 'nothing',
       },
     });
   });
@@ -147,6 +147,8 @@ describe('the options of npm run image:check', () => {
     ],
     [['a', '--engine'], ['--engine must be followed by a value']],
     [['a', '--no-try=1'], ['--no-try takes no value']],
+    [['a', '--no-try', '--try'], ['--try and --no-try exclude each other']],
+    [['--', '-x'], ['no image or directory can be named "-x": write ./-x']],
     [['a', '--engin', 'podman'], ['there is no option --engin']],
   ])('%j are told apart with a sentence', (args, problems) => {
     expect(parseOptions(args)).toEqual({ kind: 'wrong', problems });

@@ -151,13 +151,22 @@ wrong  start-runner.sh must end with 65 when it has no claim, it ended with 2: o
     expect((await calls()).filter((call) => call.startsWith('run'))).toEqual([]);
   });
 
-  test('that the engine cannot run is not blamed for it', async () => {
+  test.each([125, 126, 127])('that the engine cannot run (%d) is not blamed for it', async (ended) => {
     await fakeEngine({ tar: fit() });
-    const { code, stdout } = await check(['acme/runner'], { FAKE_PROBE: 'echo "Error: no cgroups" >&2; exit 125' });
+    const { code, stdout } = await check(['acme/runner'], {
+      FAKE_PROBE: `echo "Error: no cgroups" >&2; exit ${ended}`,
+    });
     expect({ code, stdout }).toEqual({
       code: 0,
       stdout: 'not tried, no program of it was run: podman says: Error: no cgroups\nfit for jobs\n',
     });
+  });
+
+  test('whose own bash cannot run is', async () => {
+    await fakeEngine({ tar: fit() });
+    const { code, stdout } = await check(['acme/runner'], { FAKE_PROBE: 'echo "bash: no libtinfo" >&2; exit 127' });
+    expect(stdout).toContain('bash must be able to run, it ended with 127');
+    expect(code).toBe(1);
   });
 
   test('that is only to be looked at is not run', async () => {
@@ -227,7 +236,7 @@ describe('a directory', () => {
     await mkdir(join(root, 'usr/bin'), { recursive: true });
     await symlink('usr/bin', join(root, 'bin'));
     await writeFile(join(root, 'usr/bin/curl'), '', { mode: 0o755 });
-    const { code, stdout } = await check([root]);
+    const { code, stdout } = await check([root, '--try']);
     expect(code).toBe(1);
     const lines = stdout.trimEnd().split('\n');
     expect(lines).toEqual(
@@ -244,7 +253,7 @@ describe('a directory', () => {
 
 (asRoot ? describe : describe.skip)('a directory, as root', () => {
   let root: string;
-  const task = ['--env', 'RUNNER_TOOL_CACHE=/opt/hostedtoolcache', '--env', 'LANG=C.UTF-8'];
+  const task = ['--try', '--env', 'RUNNER_TOOL_CACHE=/opt/hostedtoolcache', '--env', 'LANG=C.UTF-8'];
 
   /** Programs of this machine with their libraries, and the stand-in as the runner. */
   beforeEach(async () => {
@@ -291,6 +300,31 @@ describe('a directory', () => {
 
   const photograph = () =>
     execFileSync('find', [root, '-printf', '%p %M %U %G %s %T@ %C@\n'], { encoding: 'utf8' }).split('\n');
+
+  test('is only looked at unless more is asked for', async () => {
+    await writeFile(join(root, 'usr/local/bin/start-runner.sh'), '#!/bin/bash\nexit 3\n');
+    const [, ...withoutTry] = task;
+    const { code, stdout } = await check([root, ...withoutTry]);
+    expect(stdout).toContain(
+      'not tried, no program of it was run: it is a directory, and they would run as root of this machine; --try runs them\n',
+    );
+    expect(code).toBe(0);
+  });
+
+  test('with a name that is no UTF-8 is looked at', async () => {
+    execFileSync('bash', ['-c', `touch "$0"/opt/$'caf\\xe9'`, root]);
+    expect((await check([root, ...task])).stdout).toBe('fit for jobs\n');
+  });
+
+  test('is looked at by whoever may not look into all of it', async () => {
+    await mkdir(join(root, 'root'), { mode: 0o700 });
+    await writeFile(join(root, 'etc/shadow'), '', { mode: 0o600 });
+    await chmod(directory, 0o755);
+    const program = `import { readDirectory } from '${here('cli/image-check/read-directory.ts')}';
+      process.setuid(65534); console.log(readDirectory(process.argv[1]).has('/root'));`;
+    const args = ['--input-type=module-typescript', '--eval', program, root];
+    expect(execFileSync(process.execPath, args, { encoding: 'utf8' })).toBe('true\n');
+  });
 
   test('that is fit runs its own programs without network, and is not changed', async () => {
     const listener = join(root, 'home/runner/bin/Runner.Listener');

@@ -26,7 +26,9 @@ describe("a profile's capacity providers", () => {
     for (const name of [onDemand, spot]) expect(name).toMatch(/^(?!aws|ecs|fargate)[A-Za-z0-9_-]{1,255}$/);
   });
 
-  test.each([onFargate, onInstances])('are told apart as on demand and Spot: %j', ({ onDemand, spot }) => {
+  // The names that people choose first.
+  const likely = ['spot', 'on-demand', 'docker'].map((name) => providersOf('ci', { name, docker: true }));
+  test.each([onFargate, onInstances, ...likely])('are told apart as on demand and Spot: %j', ({ onDemand, spot }) => {
     expect([isSpot(onDemand), isSpot(spot)]).toEqual([false, true]);
   });
 

@@ -68,7 +68,7 @@ describe('settings', () => {
     expect(tasks.docker).toEqual(docker);
     expect(tasks.providers).toEqual({
       small: { onDemand: 'FARGATE', spot: 'FARGATE_SPOT' },
-      large: { onDemand: 'docker_Fleet_large', spot: 'docker_Fleet_large_spot' },
+      large: { onDemand: 'docker_Fleet_large_on-demand', spot: 'docker_Fleet_large_spot' },
     });
     expect(decodeSettings(encoded, encodeNames(names)).tasks.docker).toBeUndefined();
     expect(Object.keys(encodeNames(names)).join()).not.toContain('DOCKER');

@@ -83,7 +83,7 @@ describe('no Spot capacity', () => {
 });
 
 describe('a profile with Docker', () => {
-  const [onDemand, spot] = ['docker_local_small', 'docker_local_small_spot'];
+  const [onDemand, spot] = ['docker_local_small_on-demand', 'docker_local_small_spot'];
 
   test('runs its job on Managed Instances, in the network of profiles with Docker', async () => {
     const scenario = await startScenario({ profile: { docker: true } });

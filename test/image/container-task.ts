@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Claim } from '../../functions/contracts/claim.ts';
-import { TaskServices } from '../runner-image/task-services.ts';
+import { claimAt, TaskServices } from '../runner-image/task-services.ts';
 import { until } from '../until.ts';
 import type { Engine } from './engine.ts';
 
@@ -47,15 +47,7 @@ export class ContainerTask {
   }
 
   claim(changes: Partial<Claim> = {}): Claim {
-    return {
-      url: `${this.services.url}/acme`,
-      token: 'AREGISTRATIONTOKEN',
-      name: 'ci-1234-81230000001-1',
-      labels: ['fargate-small', 'linux'],
-      idleSeconds: 60,
-      maxSeconds: 120,
-      ...changes,
-    };
+    return claimAt(this.services.url, changes);
   }
 
   /** What the launch, the task definition (infra/runner-cluster.ts) and ECS put into it. */

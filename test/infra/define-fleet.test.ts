@@ -616,6 +616,11 @@ describe('a config that is right', () => {
   test('may choose what its own image has in it', () => {
     const { runnerImage } = define({ ...fleet, runnerImage: { sudo: false, buildTools: true } });
     expect(runnerImage).toEqual({ sudo: false, buildTools: true });
+    expect(define({ ...fleet, runnerImage: {} }).warnings).toEqual([]);
+    const own = { small: { labels: ['small'], image: 'ghcr.io/acme/runner:1' } };
+    expect(define({ ...fleet, profiles: own, runnerImage: {} }).warnings).toEqual([
+      'runnerImage says what the image of the stack has in it, and every profile brings its own: it is not built',
+    ]);
   });
 
   test('is one the functions can read', () => {
@@ -774,7 +779,7 @@ describe('a config that is legal but surprising', () => {
     const root = (names: string): string =>
       `jobs of profile ${names} can become root of the machine they run on (docker): a privileged container is beside them, no Fargate micro-VM is around them, and the job that comes next may get the same machine, with its secrets and a registration token (docs/docker.md)`;
     const gateways = (which: string, dollars: number): string =>
-      `profile small needs ${which}, the one thing of this stack that costs while nothing runs: about $${dollars} a month, and $0.045 a GB`;
+      `profile small needs ${which}, which costs while nothing runs: about $${dollars} a month, and $0.045 a GB`;
     const untried = 'nothing of docker was ever tried in an AWS account: docs/docker.md lists what is not proved';
 
     test.each([

@@ -197,6 +197,19 @@ export class TaskServices {
   }
 }
 
+/** A claim as `scale-up` makes it, at these services. */
+export function claimAt(url: string, changes: Partial<Claim> = {}): Claim {
+  return {
+    url: `${url}/acme`,
+    token: 'AREGISTRATIONTOKEN',
+    name: 'ci-1234-81230000001-1',
+    labels: ['fargate-small', 'linux'],
+    idleSeconds: 60,
+    maxSeconds: 120,
+    ...changes,
+  };
+}
+
 export const dynamoError = (type: string, message: string): Answer => ({
   status: 400,
   body: JSON.stringify({ __type: type, message }),

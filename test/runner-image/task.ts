@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Claim } from '../../functions/contracts/claim.ts';
 import { until } from '../until.ts';
-import { TaskServices } from './task-services.ts';
+import { claimAt, TaskServices } from './task-services.ts';
 
 export const startRunner = join(import.meta.dirname, '../../runner-image/start-runner.sh');
 const standIn = join(import.meta.dirname, '../emulators/actions-runner');
@@ -42,15 +42,7 @@ export class Task {
   }
 
   claim(changes: Partial<Claim> = {}): Claim {
-    return {
-      url: `${this.services.url}/acme`,
-      token: 'AREGISTRATIONTOKEN',
-      name: 'ci-1234-81230000001-1',
-      labels: ['fargate-small', 'linux'],
-      idleSeconds: 30,
-      maxSeconds: 60,
-      ...changes,
-    };
+    return claimAt(this.services.url, { idleSeconds: 30, maxSeconds: 60, ...changes });
   }
 
   /**

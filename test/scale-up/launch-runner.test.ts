@@ -470,7 +470,7 @@ describe('what ECS answers', () => {
 
   describe('of a profile with Docker', () => {
     const docker = aProfile({ docker: true, capacity: 'spot-preferred' });
-    const [onDemand, spot] = ['docker_github-runners-ci_small', 'docker_github-runners-ci_small_spot'];
+    const [onDemand, spot] = ['docker_github-runners-ci_small_on-demand', 'docker_github-runners-ci_small_spot'];
 
     test('starts a task with the providers of the profile', async () => {
       const world = aWorld({ profiles: [aProfile({ docker: true })] });
@@ -901,6 +901,15 @@ describe('a warm runner', () => {
     expect(world.claims.fetch('claim-1')).toMatchObject({ idleSeconds: 5400, name: warmId });
     expect(world.tasks.orders[0]?.tags).toEqual({ 'github-runners:profile': 'small' });
     expect(world.github.calls).not.toContain('lookAtJob');
+  });
+
+  test.each([
+    [true, 'docker_github-runners-ci_small_on-demand'],
+    [false, 'FARGATE_SPOT'],
+  ])('does without Spot where the want of it shows late and nothing comes after (Docker: %s)', async (docker, used) => {
+    const world = aWorld({ profiles: [aProfile({ docker, capacity: 'spot-preferred' })] });
+    await launch(world, warm());
+    expect(world.tasks.orders.map(({ provider }) => provider)).toEqual([used]);
   });
 
   test('that was started before is not started again', async () => {

@@ -32,7 +32,7 @@ describe('a task costs', () => {
 
   test('what nobody knows on Managed Instances, even before it had one', () => {
     const docker = { ...tenMinutes, profile: { ...profile, docker: true } };
-    expect(estimateCost({ ...docker, provider: 'docker_github-runners-ci_small' })).toBeUndefined();
+    expect(estimateCost({ ...docker, provider: 'docker_github-runners-ci_small_on-demand' })).toBeUndefined();
     expect(estimateCost({ ...docker, provider: 'docker_github-runners-ci_small_spot' })).toBeUndefined();
     expect(estimateCost({ ...docker, provider: undefined })).toBeUndefined();
   });

@@ -81,7 +81,7 @@ describe('a task that stopped', () => {
       startedBy: own,
       stopCode: 'EssentialContainerExited',
       stoppedReason: 'Essential container in task exited',
-      capacityProviderName: 'docker_github-runners-ci_small',
+      capacityProviderName: 'docker_github-runners-ci_small_on-demand',
       containers: [{ name: 'runner' }, { name: 'docker', exitCode: 0, reason: 'unhealthy' }],
     });
     if (task === undefined) throw new Error('the task must be over');
