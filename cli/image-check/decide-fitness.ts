@@ -186,9 +186,12 @@ const checkCertificates: Check = ({ tree, environment }) => {
           '/etc/pki/tls/certs/ca-bundle.crt',
           '/etc/ssl/ca-bundle.pem',
           '/etc/ssl/cert.pem',
+          '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
         ]
       : [chosen];
   if (places.some((place) => (findFile(tree, place)?.entry.size ?? 0) > 0)) return [];
+  const folders = (environment['SSL_CERT_DIR'] ?? '').split(':').filter((folder) => folder !== '');
+  if (folders.some((folder) => listDirectory(tree, folder).length > 0)) return [];
   return [
     miss(
       chosen === undefined
@@ -423,7 +426,9 @@ const checks: readonly Check[] = [
 function guard(path: string, view: View): Finding[] {
   const found = find(view.tree, path);
   if (found === undefined) return [];
-  const above = ancestorsOf(found.path).flatMap((ancestor) => {
+  // Where a link lies counts as much as where it leads to.
+  const folders = new Set([...ancestorsOf(path), ...ancestorsOf(found.path)]);
+  const above = [...folders].flatMap((ancestor) => {
     const entry = find(view.tree, ancestor)?.entry;
     // In a sticky directory each may replace only what is his.
     if (entry === undefined || (entry.uid === 0 && (entry.mode & 0o1000) !== 0)) return [];

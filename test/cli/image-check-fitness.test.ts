@@ -61,6 +61,14 @@ describe('a fit image', () => {
     expect(sentences({ tree: { '/tmp/hook.sh': program() }, environment })).toEqual([]);
   });
 
+  test.each<NonNullable<Change>>([
+    { tree: { '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem': file('x') } },
+    { tree: { '/etc/acme/one.pem': file('x') }, environment: { SSL_CERT_DIR: '/none:/etc/acme' } },
+  ])('may have its certificate authorities elsewhere: %j', (change) => {
+    const tree = { ...change.tree, '/etc/ssl/certs/ca-certificates.crt': undefined };
+    expect(sentences({ ...change, tree }, 'miss')).toEqual([]);
+  });
+
   test('may have no hooks, no tool cache and no PATH of its own', () => {
     const environment = { ACTIONS_RUNNER_HOOK_JOB_STARTED: '', ACTIONS_RUNNER_HOOK_JOB_COMPLETED: '' };
     const {
@@ -274,6 +282,17 @@ describe('what must be put right', () => {
       'a drop-in that everybody can write',
       { tree: { [`${started}.d/50-refuse`]: program({ mode: 0o777 }) } },
       "/opt/runner-hooks/job-started.d/50-refuse must not be writable by jobs, it is uid 0's and gid 0's with mode 0777",
+    ],
+    [
+      "a link to the start script in a folder of the runner's",
+      {
+        tree: {
+          '/usr/local/bin': directory(runner),
+          '/usr/local/bin/start-runner.sh': link('/opt/start-runner.sh'),
+          '/opt/start-runner.sh': file(script.text, { mode: 0o755 }),
+        },
+      },
+      "/usr/local/bin must be root's, it is uid 1001's",
     ],
     [
       'a folder in which jobs can put drop-ins',
