@@ -24,9 +24,9 @@
 #   69  interrupted-before-a-job    SIGTERM while no job was running
 #   70  interrupted-in-a-job        SIGTERM, or the runner's own end, in the middle of a job
 #   71  over-max-hours              the job ran for longer than the claim's max-seconds
-#   72  no-claim-server             metadata, credentials or the claim's table gave no answer
+#   72  no-claim-server             metadata, credentials or the claim's table gave no answer, or refused the signature
 #   73  ended-without-a-job         the runner ended by itself: registration deleted, session conflict
-#   74  broken-image                no runner where it must be, or no user to run it as
+#   74  broken-image                no runner, no user to run it as, no room on the disk, or a library is missing
 #
 # Environment read:
 #   CLAIM_ID, CLAIMS_TABLE, AWS_REGION                                    which claim
