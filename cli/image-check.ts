@@ -8,6 +8,7 @@ import {
   type Candidate,
   type Finding,
 } from './image-check/decide-fitness.ts';
+import { runCommand } from './command/run-command.ts';
 import { findImage } from './image-check/engine.ts';
 import { judgeProbe, judgeStart, probe, type Ended } from './image-check/judge-trial.ts';
 import { parseOptions, usage, type Options } from './image-check/options.ts';
@@ -27,20 +28,10 @@ type Subject = {
 const probeSeconds = 60;
 const startSeconds = 30;
 
-process.exitCode = await main(process.argv.slice(2));
-
-async function main(args: readonly string[]): Promise<number> {
-  const parsed = parseOptions(args);
-  switch (parsed.kind) {
-    case 'help':
-      process.stdout.write(usage);
-      return 0;
-    case 'wrong':
-      return refuse([...parsed.problems, 'See npm run image:check -- --help']);
-    case 'run':
-      return check(parsed.options);
-  }
-}
+process.exitCode = await runCommand(
+  { name: 'npm run image:check', usage, parse: parseOptions, run: check },
+  process.argv.slice(2),
+);
 
 async function check(options: Options): Promise<number> {
   const stopping = listenForStop();
@@ -49,7 +40,7 @@ async function check(options: Options): Promise<number> {
   let notTried: string | undefined;
   try {
     subject = await lookAt(options, stopping);
-    if (typeof subject === 'string') return refuse([subject]);
+    if (typeof subject === 'string') return refuse(subject);
     findings = decideFitness(subject.candidate, readStartScript());
     notTried = whyNotAllowed(options, subject) ?? whyNotTried(subject.candidate);
     if (notTried === undefined) {
@@ -58,10 +49,8 @@ async function check(options: Options): Promise<number> {
       ({ notTried } = trial);
     }
   } catch (error) {
-    if (stopping.aborted) return refuse(['stopped']);
-    return refuse([
-      `${options.subject} cannot be looked at: ${error instanceof Error ? error.message : String(error)}`,
-    ]);
+    if (stopping.aborted) return refuse('stopped');
+    return refuse(`${options.subject} cannot be looked at: ${error instanceof Error ? error.message : String(error)}`);
   }
 
   const misses = findings.filter(({ weight }) => weight === 'miss');
@@ -140,8 +129,8 @@ function listenForStop(): AbortSignal {
   return controller.signal;
 }
 
-function refuse(sentences: readonly string[]): number {
-  for (const sentence of sentences) process.stderr.write(`${sentence}\n`);
+function refuse(sentence: string): number {
+  process.stderr.write(`${sentence}\n`);
   return 2;
 }
 

@@ -3,6 +3,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { LocalFleet } from '../test/emulators/local-fleet.ts';
+import { runCommand } from './command/run-command.ts';
 import { chooseFleet, profileNamed, settle } from './local/choose-fleet.ts';
 import { dice } from './local/dice.ts';
 import { findLeftovers } from './local/find-leftovers.ts';
@@ -23,22 +24,7 @@ const cleanUpMs = 30_000;
 /** More would only fight over the cores while they start. */
 const environments = Math.min(10, Math.max(3, availableParallelism()));
 
-process.exitCode = await main(process.argv.slice(2));
-
-async function main(args: readonly string[]): Promise<number> {
-  const parsed = parseOptions(args);
-  switch (parsed.kind) {
-    case 'help':
-      process.stdout.write(usage);
-      return 0;
-    case 'wrong':
-      for (const problem of parsed.problems) process.stderr.write(`${problem}\n`);
-      process.stderr.write('See npm start -- --help\n');
-      return 2;
-    case 'run':
-      return run(parsed.options);
-  }
-}
+process.exitCode = await runCommand({ name: 'npm start', usage, parse: parseOptions, run }, process.argv.slice(2));
 
 async function run(options: Options): Promise<number> {
   const stopping = listenForStop(keepInOneDirectory());

@@ -89,11 +89,15 @@ export class RunnerImage extends Construct {
     };
   }
 
+  /** What the operator chose of it, as build-image.sh takes it. */
+  get #choices(): Readonly<Record<string, string>> {
+    const { sudo, buildTools } = this.#fleet.runnerImage;
+    return { SUDO: yesOrNo(sudo), BUILD_TOOLS: yesOrNo(buildTools) };
+  }
+
   /** Of the files and of what was chosen: an image that either would be otherwise is due. */
   #hash(): string {
-    const { sudo, buildTools } = this.#fleet.runnerImage;
-    const choices = `sudo=${yesOrNo(sudo)} build-tools=${yesOrNo(buildTools)}`;
-    return hash('sha256', `${this.#source.assetHash} ${choices}`).slice(0, 16);
+    return hash('sha256', `${this.#source.assetHash} ${JSON.stringify(this.#choices)}`).slice(0, 16);
   }
 
   /** The profile's own image where the operator brings one. */
@@ -175,8 +179,7 @@ export class RunnerImage extends Construct {
       },
       environmentVariables: {
         REPOSITORY_URI: { value: this.repository.repositoryUri },
-        SUDO: { value: yesOrNo(this.#fleet.runnerImage.sudo) },
-        BUILD_TOOLS: { value: yesOrNo(this.#fleet.runnerImage.buildTools) },
+        ...Object.fromEntries(Object.entries(this.#choices).map(([name, value]) => [name, { value }])),
       },
       // What CDK would allow is more than a build needs.
       role: role.withoutPolicyUpdates(),

@@ -85,6 +85,9 @@ read_clock() {
   now=${up/./}0
 }
 
+# to_seconds MS: sets `seconds`, as sleep and read want it.
+to_seconds() { printf -v seconds '%d.%03d' $(($1 / 1000)) $(($1 % 1000)); }
+
 # --- the environment ---------------------------------------------------------------------------------------------
 
 # Fills `given`, name to value. Names no shell could hold are dropped.
@@ -257,7 +260,7 @@ delete_claim() {
 # The claim is read by deleting it, so whoever comes second finds none. What may pass is asked again. A request that got
 # no answer may have taken the claim all the same: then "no claim" leaves open whose fault it is, and is not said.
 take_claim() {
-  local answer status sent date failed reason end doubt='' wait_ms=200
+  local answer status sent date failed reason end seconds doubt='' wait_ms=200
   read_clock
   end=$((now + claim_seconds * 1000))
   while :; do
@@ -282,7 +285,8 @@ take_claim() {
     fi
     read_clock
     ((now + wait_ms < end)) || finish 72 "the claims table $reason, asked for $claim_seconds s"
-    sleep "0.$(printf %03d $((wait_ms / 2 + RANDOM % (wait_ms / 2))))"
+    to_seconds $((wait_ms / 2 + RANDOM % (wait_ms / 2)))
+    sleep "$seconds"
     wait_ms=$((wait_ms * 2 > 1000 ? 1000 : wait_ms * 2))
   done
 }
@@ -405,7 +409,7 @@ swap_in() {
 # among its arguments.
 register() {
   local -a options
-  local output status verdict reason end wait_ms=1000
+  local output status verdict reason end seconds wait_ms=1000
   options=(--unattended --ephemeral --disableupdate --replace --url "${claim[url]}" --name "${claim[name]}" --work _work)
   [[ ${claim[labels]-} ]] && options+=(--labels "${claim[labels]}" --no-default-labels)
   [[ ${claim[group]-} ]] && options+=(--runnergroup "${claim[group]}")
@@ -431,7 +435,8 @@ register() {
     wait_ms=$((wait_ms / 2 + RANDOM % (wait_ms / 2)))
     ((now + wait_ms < end)) || finish 67 "registration failed for $registration_seconds s: $reason"
     say "registration will be tried again: $reason"
-    sleep "$((wait_ms / 1000)).$(printf %03d $((wait_ms % 1000)))"
+    to_seconds "$wait_ms"
+    sleep "$seconds"
   done
 }
 
@@ -718,7 +723,7 @@ choose_sleep() {
   fi
   [[ $next ]] && ((next < due)) && due=$next
   ((due > now)) || due=$((now + 10))
-  printf -v seconds '%d.%03d' $(((due - now) / 1000)) $(((due - now) % 1000))
+  to_seconds $((due - now))
 }
 
 keep_time() {

@@ -1,4 +1,6 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { explainArgument } from '../command/explain-argument.ts';
+import type { Parsed } from '../command/run-command.ts';
 
 export type Options = {
   /** A directory, or else the name of an image. */
@@ -10,11 +12,6 @@ export type Options = {
   /** What programs may be run of: a container keeps those of an image apart, nothing does those of a directory. */
   readonly tryOut: 'images' | 'directories too' | 'nothing';
 };
-
-export type Parsed =
-  | { readonly kind: 'run'; readonly options: Options }
-  | { readonly kind: 'help' }
-  | { readonly kind: 'wrong'; readonly problems: readonly string[] };
 
 export const usage = `Usage: npm run image:check -- [options] IMAGE | DIRECTORY
 
@@ -46,12 +43,12 @@ const config = {
 } satisfies ParseArgsConfig;
 
 /** Every problem is reported in one pass, each with what must be and what came. */
-export function parseOptions(args: readonly string[]): Parsed {
+export function parseOptions(args: readonly string[]): Parsed<Options> {
   let parsed: ReturnType<typeof parseArgs<typeof config>>;
   try {
     parsed = parseArgs({ ...config, args: [...args] });
   } catch (error) {
-    return { kind: 'wrong', problems: [sentence(error)] };
+    return { kind: 'wrong', problems: [explainArgument(error)] };
   }
   const { values, positionals } = parsed;
   if (values.help === true) return { kind: 'help' };
@@ -74,16 +71,4 @@ export function parseOptions(args: readonly string[]): Parsed {
   const engines = values.engine === undefined ? ['podman', 'docker'] : [values.engine];
   const tryOut = values['no-try'] === true ? 'nothing' : values.try === true ? 'directories too' : 'images';
   return { kind: 'run', options: { subject, engines, environment, tryOut } };
-}
-
-/** Node's own messages go on to explain `--` to programs with positionals, and bear a code. */
-function sentence(error: unknown): string {
-  const text = String(error);
-  const unknown = /Unknown option '([^']+)'/.exec(text);
-  if (unknown) return `there is no option ${unknown[1]}`;
-  const missing = /Option '(?:-\w, )?(--[\w-]+)[^']*' argument (?:missing|is ambiguous)/.exec(text);
-  if (missing) return `${missing[1]} must be followed by a value`;
-  const superfluous = /Option '(?:-\w, )?(--[\w-]+)' does not take an argument/.exec(text);
-  if (superfluous) return `${superfluous[1]} takes no value`;
-  return text;
 }

@@ -1,4 +1,6 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { explainArgument } from '../command/explain-argument.ts';
+import type { Parsed } from '../command/run-command.ts';
 
 export type Options = {
   /** So many plain jobs at once instead of the working day. */
@@ -9,11 +11,6 @@ export type Options = {
   /** Same seed, same jobs: their lengths, order and sizes. */
   readonly seed: number;
 };
-
-export type Parsed =
-  | { readonly kind: 'run'; readonly options: Options }
-  | { readonly kind: 'help' }
-  | { readonly kind: 'wrong'; readonly problems: readonly string[] };
 
 export const usage = `Usage: npm start -- [options]
 
@@ -42,12 +39,12 @@ const config = {
 type Bounds = { readonly from: number; readonly to: number };
 
 /** Every problem is reported in one pass, each with what must be and what came. */
-export function parseOptions(args: readonly string[]): Parsed {
+export function parseOptions(args: readonly string[]): Parsed<Options> {
   let values: ReturnType<typeof parseArgs<typeof config>>['values'];
   try {
     ({ values } = parseArgs({ ...config, args: [...args] }));
   } catch (error) {
-    return { kind: 'wrong', problems: [sentence(error)] };
+    return { kind: 'wrong', problems: [explainArgument(error)] };
   }
   if (values.help === true) return { kind: 'help' };
 
@@ -67,18 +64,4 @@ export function parseOptions(args: readonly string[]): Parsed {
     exitWhenIdle: values['exit-when-idle'] ?? false,
   };
   return problems.length > 0 ? { kind: 'wrong', problems } : { kind: 'run', options };
-}
-
-/** Node's own messages go on to explain `--` to programs with positionals, and bear a code. */
-function sentence(error: unknown): string {
-  const text = String(error);
-  const unknown = /Unknown option '([^']+)'/.exec(text);
-  if (unknown) return `there is no option ${unknown[1]}`;
-  const stray = /Unexpected argument '([^']*)'/.exec(text);
-  if (stray) return `only options are taken, got "${stray[1]}"`;
-  const missing = /Option '(?:-\w, )?(--[\w-]+)[^']*' argument (?:missing|is ambiguous)/.exec(text);
-  if (missing) return `${missing[1]} must be followed by a value`;
-  const superfluous = /Option '(?:-\w, )?(--[\w-]+)' does not take an argument/.exec(text);
-  if (superfluous) return `${superfluous[1]} takes no value`;
-  return text;
 }

@@ -44,6 +44,12 @@ describe('the page on the runner image', () => {
     expect(contract).toEqual(expect.arrayContaining(Object.values(calledPrograms).join(' ').split(' ')));
   });
 
+  test('agrees with the smoke test of our own image on what start-runner.sh calls', () => {
+    const smokeTest = readFileSync(join(source, 'smoke-test.sh'), 'utf8');
+    const [, tried = ''] = /find its commands' \\\n {2}has_commands (.+)/.exec(smokeTest) ?? [];
+    expect(tried).toBe(calledPrograms['start-runner.sh']);
+  });
+
   test('copies what the build of an image may copy', () => {
     const [ours = '', theirs = ''] = examples('dockerfile');
     const copied = [...theirs.matchAll(/^COPY --chmod=755 (\S+) /gm)].map(([, path = '']) => path);

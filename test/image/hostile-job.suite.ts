@@ -2,6 +2,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/
 import { exitCodes } from '../../functions/contracts/exit-code.ts';
 import { credentials } from '../runner-image/task-services.ts';
 import { until } from '../until.ts';
+import { lastLine } from '../runner-image/task.ts';
 import { ContainerTask, processesWith, type TaskEnded } from './container-task.ts';
 import { Engine } from './engine.ts';
 
@@ -17,8 +18,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await task.dispose();
 });
-
-const lastLine = ({ log }: TaskEnded): string => log.trimEnd().split('\n').at(-1) ?? '';
 
 /** The supervisor's last line says the code, and the code is one that we know, or a signal's. */
 function expectProperEnd(ended: TaskEnded): void {

@@ -3,7 +3,8 @@ import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exitCodes } from '../../functions/contracts/exit-code.ts';
-import { ContainerTask, type TaskEnded } from './container-task.ts';
+import { lastLine } from '../runner-image/task.ts';
+import { ContainerTask } from './container-task.ts';
 import { Engine } from './engine.ts';
 import { readVersion } from './stand-in-release.ts';
 
@@ -20,7 +21,6 @@ afterEach(async () => {
   await task.dispose();
 });
 
-const lastLine = ({ log }: TaskEnded): string | undefined => log.trimEnd().split('\n').at(-1);
 const results = (): (string | null)[] =>
   task.services.calls.filter(({ route }) => route === 'POST complete').map(({ form }) => form.get('result'));
 

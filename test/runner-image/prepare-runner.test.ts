@@ -5,7 +5,7 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { credentials, dynamoError, TaskServices } from './task-services.ts';
-import { Task, type Ended } from './task.ts';
+import { lastLine, Task } from './task.ts';
 
 let task: Task;
 
@@ -17,7 +17,6 @@ afterEach(async () => {
   await task.dispose();
 });
 
-const lastLine = ({ log }: Ended) => log.trimEnd().split('\n').at(-1);
 /** Where nobody listens, and nobody will: the port is not one that is handed out. */
 const nowhere = 'http://127.0.0.1:1';
 const claimRequests = () => task.services.count('DynamoDB_20120810.DeleteItem');

@@ -20,6 +20,11 @@ const standIn = join(import.meta.dirname, '../emulators/actions-runner');
 
 export type Ended = { readonly code: number | null; readonly signal: string | null; readonly log: string };
 
+/** Where a task says how it ended. */
+export function lastLine({ log }: { readonly log: string }): string {
+  return log.trimEnd().split('\n').at(-1) ?? '';
+}
+
 /** One task on this machine: a root file system of its own, the services around it, and the process once started. */
 export class Task {
   readonly home = mkdtempSync(join(tmpdir(), 'start-runner-'));
