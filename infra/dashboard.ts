@@ -10,9 +10,9 @@ import {
 } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Alarm, GraphWidgetProps, IMetric } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
-import { metricNamespace } from '../functions/contracts/metrics.ts';
-import type { MetricName } from '../functions/contracts/metrics.ts';
-import { endings, waitReasons } from '../functions/contracts/reasons.ts';
+import { metricNamespace } from '../functions/contracts/with-infra/metrics.ts';
+import type { MetricName } from '../functions/contracts/with-infra/metrics.ts';
+import { endings, waitReasons } from '../functions/contracts/with-infra/reasons.ts';
 import type { Watched } from './alarms.ts';
 import type { Fleet } from './define-fleet.ts';
 import { fleetMetric } from './fleet-metric.ts';

@@ -1,4 +1,4 @@
-import type { Choices } from '../functions/contracts/settings.ts';
+import type { Choices } from '../functions/contracts/with-infra/settings.ts';
 import { nearestNumber, nearestWord } from './fleet-config/nearest.ts';
 import { readDistinct } from './fleet-config/read-distinct.ts';
 import { readDocker } from './fleet-config/read-docker.ts';

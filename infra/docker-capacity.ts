@@ -10,8 +10,8 @@ import {
   ServicePrincipal,
 } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
-import { providersOf } from '../functions/contracts/providers.ts';
-import type { Profile } from '../functions/contracts/profile.ts';
+import { providersOf } from '../functions/contracts/with-infra/providers.ts';
+import type { Profile } from '../functions/contracts/with-infra/profile.ts';
 import type { Fleet } from './define-fleet.ts';
 import { instanceMemoryFor } from './fleet-config/instance-sizes.ts';
 import type { Network } from './network.ts';

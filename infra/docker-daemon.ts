@@ -1,7 +1,7 @@
 import { Duration } from 'aws-cdk-lib/core';
 import { ContainerDependencyCondition } from 'aws-cdk-lib/aws-ecs';
 import type { ContainerDefinition, ContainerImage, LogDriver, TaskDefinition } from 'aws-cdk-lib/aws-ecs';
-import { dockerContainer } from '../functions/contracts/stopped-task.ts';
+import { dockerContainer } from '../functions/contracts/with-tasks/stopped-task.ts';
 
 type Mount = { readonly volume: string; readonly runner?: string; readonly docker?: string; readonly readOnly?: true };
 

@@ -1,7 +1,7 @@
 import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import type { MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
-import { metricNamespace } from '../functions/contracts/metrics.ts';
-import type { Dimensions, MetricName } from '../functions/contracts/metrics.ts';
+import { metricNamespace } from '../functions/contracts/with-infra/metrics.ts';
+import type { Dimensions, MetricName } from '../functions/contracts/with-infra/metrics.ts';
 import type { Fleet } from './define-fleet.ts';
 
 /** A metric of the fleet's own. One that nobody writes has no name here. */

@@ -1,6 +1,6 @@
 import { Annotations, CfnOutput, Stack } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
-import { encodeNames } from '../functions/contracts/settings.ts';
+import { encodeNames } from '../functions/contracts/with-infra/settings.ts';
 import { Alarms } from './alarms.ts';
 import { Dashboard } from './dashboard.ts';
 import type { Fleet } from './define-fleet.ts';

@@ -2,8 +2,8 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
-import { choicesVariable, encodeChoices } from '../functions/contracts/settings.ts';
-import type { Choices } from '../functions/contracts/settings.ts';
+import { choicesVariable, encodeChoices } from '../functions/contracts/with-infra/settings.ts';
+import type { Choices } from '../functions/contracts/with-infra/settings.ts';
 
 export const functionNames = [
   'webhook',

@@ -1,6 +1,6 @@
 import { Arn, ArnFormat, Stack } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
-import type { Settings } from '../functions/contracts/settings.ts';
+import type { Settings } from '../functions/contracts/with-infra/settings.ts';
 
 type ParametersProps = {
   readonly fleet: string;

@@ -1,7 +1,7 @@
 import { Duration } from 'aws-cdk-lib/core';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { mostReceives, visibilitySeconds } from '../functions/contracts/queue-limits.ts';
+import { mostReceives, visibilitySeconds } from '../functions/contracts/with-infra/queue-limits.ts';
 
 /** Work on its way from room to room. What could not be done in many tries waits in a dead-letter queue for a person. */
 export class Queues extends Construct {

@@ -19,10 +19,10 @@ import { Policy, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws
 import type { IRole } from 'aws-cdk-lib/aws-iam';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { claimKeyPrefix } from '../functions/contracts/claim.ts';
-import { runnerContainer } from '../functions/contracts/stopped-task.ts';
-import { taskFamily } from '../functions/contracts/settings.ts';
-import type { Profile } from '../functions/contracts/profile.ts';
+import { claimKeyPrefix } from '../functions/contracts/with-tasks/claim.ts';
+import { runnerContainer } from '../functions/contracts/with-tasks/stopped-task.ts';
+import { taskFamily } from '../functions/contracts/with-infra/settings.ts';
+import type { Profile } from '../functions/contracts/with-infra/profile.ts';
 import type { Fleet } from './define-fleet.ts';
 import { DockerCapacity } from './docker-capacity.ts';
 import { addDockerDaemon, externalsMount } from './docker-daemon.ts';

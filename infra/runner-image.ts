@@ -18,8 +18,8 @@ import type { PolicyStatementProps } from 'aws-cdk-lib/aws-iam';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { Construct } from 'constructs';
-import { imageTag, type Arch } from '../functions/contracts/runner-image.ts';
-import type { NamesToEncode } from '../functions/contracts/settings.ts';
+import { imageTag, type Arch } from '../functions/contracts/with-infra/runner-image.ts';
+import type { NamesToEncode } from '../functions/contracts/with-infra/settings.ts';
 import type { Fleet } from './define-fleet.ts';
 import { removalOf } from './removal.ts';
 

@@ -2,7 +2,7 @@ import { RemovalPolicy } from 'aws-cdk-lib/core';
 import { AttributeType, BillingMode, ProjectionType, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb';
 import type { TableProps } from 'aws-cdk-lib/aws-dynamodb';
 import { Construct } from 'constructs';
-import { openIndex, timeToLiveAttribute } from '../functions/contracts/table-shape.ts';
+import { openIndex, timeToLiveAttribute } from '../functions/contracts/with-infra/table-shape.ts';
 import type { Fleet } from './define-fleet.ts';
 import { removalOf } from './removal.ts';
 

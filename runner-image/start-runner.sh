@@ -14,7 +14,7 @@
 # has ended before the runner may take a job. The supervisor reads its environment from a pipe, so that even
 # /proc/1/environ is empty, and gives the runner a list of variables, not what it happened to be started with.
 #
-# Exit codes, the same as functions/contracts/exit-code.ts. Others are passed on: 137 is a runner out of memory.
+# Exit codes, the same as functions/contracts/with-tasks/exit-code.ts. Others are passed on: 137 is a runner out of memory.
 #    0  ran-a-job                   a job ran to its end, whatever its result
 #   64  idle                        no job came within the claim's idle-seconds
 #   65  no-claim                    the claim is used, revoked, expired or garbled; or none was named
@@ -312,7 +312,7 @@ describe_skew() {
   ((off > 240 || off < -240)) && printf '; the clock is off by %d s' "$off"
 }
 
-# decode_claim BASE64: fills `claim`; see functions/contracts/claim.ts.
+# decode_claim BASE64: fills `claim`; see functions/contracts/with-tasks/claim.ts.
 decode_claim() {
   local key value
   declare -gA claim=()

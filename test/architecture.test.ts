@@ -103,13 +103,13 @@ describe('the arrows between files', () => {
     ['a handler of a decision', 'functions/scale-up/handler.ts', './decide-launch.ts'],
     ['the fleet of a room', 'functions/fleet/supply.ts', '../scale-up/decide-launch.ts'],
     ['the fleet of an adapter', 'functions/fleet/supply.ts', '../aws/claims.ts'],
-    ['a contract of anything but contracts', 'functions/contracts/job.ts', '../fleet/supply.ts'],
-    ['a contract of a vendor', 'functions/contracts/job.ts', '@octokit/rest'],
+    ['a contract of anything but contracts', 'functions/contracts/between-rooms/job.ts', '../../fleet/supply.ts'],
+    ['a contract of a vendor', 'functions/contracts/between-rooms/job.ts', '@octokit/rest'],
     ['an adapter of the other', 'functions/aws/claims.ts', '../github/runners.ts'],
     ['an adapter of a room', 'functions/github/jobs.ts', '../replenish/find-unannounced.ts'],
     ['infra of an adapter', 'infra/rooms/webhook.ts', '../../functions/aws/queues.ts'],
     ['infra of the emulators', 'infra/app.ts', '../test/emulators/local-fleet.ts'],
-    ['a function of infra', 'functions/contracts/job.ts', '../../infra/config.ts'],
+    ['a function of infra', 'functions/contracts/between-rooms/job.ts', '../../../infra/config.ts'],
   ])('must not point from %s', (_, from, to) => {
     const broken = new Map([[from, `import type { Thing } from '${to}';\n`]]);
     expect(wrongArrows(broken)).toHaveLength(1);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { encodeNames, type Choices } from '../functions/contracts/settings.ts';
+import { encodeNames, type Choices } from '../functions/contracts/with-infra/settings.ts';
 import { bundleFunctions } from '../infra/function-bundle.ts';
 import { HttpApi } from './emulators/aws/http-api.ts';
 import { LambdaFunction, type LogLine } from './emulators/aws/lambda.ts';

@@ -1,4 +1,4 @@
-import type { Profile } from '../../functions/contracts/profile.ts';
+import type { Profile } from '../../functions/contracts/with-infra/profile.ts';
 import type { LocalFleetOptions } from '../../test/emulators/local-fleet.ts';
 import type { GitHubEmulator } from '../../test/emulators/github/server.ts';
 

@@ -1,4 +1,4 @@
-import type { Profile } from '../../functions/contracts/profile.ts';
+import type { Profile } from '../../functions/contracts/with-infra/profile.ts';
 import type { JobBoard, JobView, LoggedDecision, RunnerView, Told } from './job-board.ts';
 
 type Pool = {

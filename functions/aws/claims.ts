@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { claimKeyPrefix, type RunnerRelease } from '../contracts/claim.ts';
+import { claimKeyPrefix, type RunnerRelease } from '../contracts/with-tasks/claim.ts';
 import { table, type Table } from './ledger/table.ts';
 
 const releaseSchema = v.object({ version: v.string(), url: v.string(), sha256: v.string() });

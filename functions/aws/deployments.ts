@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CloudFormationCustomResourceEvent } from 'aws-lambda';
-import { messageOf } from '../contracts/errors.ts';
+import { messageOf } from '../contracts/with-github/errors.ts';
 
 /** CloudFormation waits for a function while it deploys, updates or deletes the stack. */
 export type Deployment = CloudFormationCustomResourceEvent;

@@ -1,5 +1,5 @@
 import { AccountLimitExceededException, CodeBuildClient, StartBuildCommand } from '@aws-sdk/client-codebuild';
-import type { Arch } from '../contracts/runner-image.ts';
+import type { Arch } from '../contracts/with-infra/runner-image.ts';
 import { clientOptions } from './requests.ts';
 
 export type ImageBuilds = {

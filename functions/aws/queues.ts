@@ -1,5 +1,5 @@
 import { SendMessageBatchCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { encodeMessage, type JobEvent, type LaunchMessage } from '../contracts/messages.ts';
+import { encodeMessage, type JobEvent, type LaunchMessage } from '../contracts/between-rooms/messages.ts';
 import { clientOptions } from './requests.ts';
 
 /** SQS delays a message for so long at most. */

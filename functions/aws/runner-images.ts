@@ -1,5 +1,5 @@
 import { DescribeImagesCommand, ECRClient, ImageNotFoundException } from '@aws-sdk/client-ecr';
-import { describeImage, imageTag, type Arch, type RunnerImage } from '../contracts/runner-image.ts';
+import { describeImage, imageTag, type Arch, type RunnerImage } from '../contracts/with-infra/runner-image.ts';
 import { clientOptions } from './requests.ts';
 
 export type RunnerImages = {

@@ -12,10 +12,10 @@ import {
   type AwsVpcConfiguration,
   type Task,
 } from '@aws-sdk/client-ecs';
-import { isFargate, isSpot } from '../contracts/providers.ts';
-import type { Settings } from '../contracts/settings.ts';
-import { decodeStoppedTask, runnerContainer } from '../contracts/stopped-task.ts';
-import type { RunnerTask, RunResult, TaskOrder } from '../contracts/task-order.ts';
+import { isFargate, isSpot } from '../contracts/with-infra/providers.ts';
+import type { Settings } from '../contracts/with-infra/settings.ts';
+import { decodeStoppedTask, runnerContainer } from '../contracts/with-tasks/stopped-task.ts';
+import type { RunnerTask, RunResult, TaskOrder } from '../contracts/with-tasks/task-order.ts';
 import { slowClientOptions, withinSeconds } from './requests.ts';
 
 export type RunnerTasks = {

@@ -1,5 +1,5 @@
 import { GetParameterCommand, ParameterNotFound, SSMClient } from '@aws-sdk/client-ssm';
-import { MissingSecretError } from '../contracts/errors.ts';
+import { MissingSecretError } from '../contracts/with-github/errors.ts';
 import { clientOptions } from './requests.ts';
 
 type Secret = { readonly value: string; readonly changedAt: number | undefined; readonly readAt: number };

@@ -1,6 +1,6 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import type { LogAttributes } from '@aws-lambda-powertools/logger/types';
-import { metricNamespace, metricUnits, type Dimensions, type MetricName } from '../contracts/metrics.ts';
+import { metricNamespace, metricUnits, type Dimensions, type MetricName } from '../contracts/with-infra/metrics.ts';
 
 type Series = { readonly name: MetricName; readonly dimensions: Dimensions; readonly values: number[] };
 /** A value array of a metric holds so many at most. */

@@ -1,7 +1,7 @@
-import type { RunnerRelease } from '../contracts/claim.ts';
-import { buildVariables, type Arch, type RunnerImage } from '../contracts/runner-image.ts';
+import type { RunnerRelease } from '../contracts/with-tasks/claim.ts';
+import { buildVariables, type Arch, type RunnerImage } from '../contracts/with-infra/runner-image.ts';
 import { decideBuild, type BuildView } from './decide-build.ts';
-import { messageOf } from '../contracts/errors.ts';
+import { messageOf } from '../contracts/with-github/errors.ts';
 
 export type ImagePorts = {
   readonly now: () => number;

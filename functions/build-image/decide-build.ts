@@ -1,5 +1,5 @@
-import type { RunnerRelease } from '../contracts/claim.ts';
-import type { RunnerImage } from '../contracts/runner-image.ts';
+import type { RunnerRelease } from '../contracts/with-tasks/claim.ts';
+import type { RunnerImage } from '../contracts/with-infra/runner-image.ts';
 
 export type BuildView = {
   readonly image: RunnerImage | undefined;

@@ -1,5 +1,5 @@
-import type { RunnerRelease } from '../contracts/claim.ts';
-import { GitHubError, MissingSecretError } from '../contracts/errors.ts';
+import type { RunnerRelease } from '../contracts/with-tasks/claim.ts';
+import { GitHubError, MissingSecretError } from '../contracts/with-github/errors.ts';
 
 type Releases = Readonly<Record<string, RunnerRelease>>;
 

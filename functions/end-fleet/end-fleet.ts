@@ -1,5 +1,5 @@
-import type { RunnerTask } from '../contracts/task-order.ts';
-import { messageOf } from '../contracts/errors.ts';
+import type { RunnerTask } from '../contracts/with-tasks/task-order.ts';
+import { messageOf } from '../contracts/with-github/errors.ts';
 
 export type EndPorts = {
   readonly now: () => number;

@@ -3,7 +3,7 @@ import type { Context } from 'aws-lambda';
 import { answerDeployment, type Deployment } from '../aws/deployments.ts';
 import { runnerTasks } from '../aws/runner-tasks.ts';
 import { telemetry } from '../aws/telemetry.ts';
-import { decodeSettings } from '../contracts/settings.ts';
+import { decodeSettings } from '../contracts/with-infra/settings.ts';
 import { endFleet } from './end-fleet.ts';
 
 const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);

@@ -1,6 +1,6 @@
 import { matchesGlob } from 'node:path/posix';
-import { ownerOf, type Job } from '../contracts/job.ts';
-import { runnerLabels, type Profile } from '../contracts/profile.ts';
+import { ownerOf, type Job } from '../contracts/between-rooms/job.ts';
+import { runnerLabels, type Profile } from '../contracts/with-infra/profile.ts';
 
 export type Admission =
   { readonly kind: 'admitted'; readonly profile: Profile } | { readonly kind: 'not-ours'; readonly reason: string };

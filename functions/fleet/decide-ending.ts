@@ -1,7 +1,7 @@
-import { exitCodes, type TaskOutcome } from '../contracts/exit-code.ts';
-import type { RunnerRecord } from '../contracts/ledger-records.ts';
-import type { Ending } from '../contracts/reasons.ts';
-import type { StoppedTask } from '../contracts/stopped-task.ts';
+import { exitCodes, type TaskOutcome } from '../contracts/with-tasks/exit-code.ts';
+import type { RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
+import type { Ending } from '../contracts/with-infra/reasons.ts';
+import type { StoppedTask } from '../contracts/with-tasks/stopped-task.ts';
 
 export type EndingDecision = {
   readonly ending: Ending;

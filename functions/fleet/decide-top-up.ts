@@ -1,6 +1,6 @@
-import type { JobRecord, ProfileRecord, RunnerRecord } from '../contracts/ledger-records.ts';
-import { askedForMs } from '../contracts/limits.ts';
-import type { Profile } from '../contracts/profile.ts';
+import type { JobRecord, ProfileRecord, RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
+import { askedForMs } from '../contracts/with-infra/limits.ts';
+import type { Profile } from '../contracts/with-infra/profile.ts';
 import { isSupply } from './supply.ts';
 
 export type PoolView = {

@@ -1,8 +1,8 @@
-import type { UnservedLaunch } from '../contracts/job-news.ts';
-import type { JobRecord, RunnerRecord } from '../contracts/ledger-records.ts';
+import type { UnservedLaunch } from '../contracts/between-rooms/job-news.ts';
+import type { JobRecord, RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
 import type { EndingDecision } from './decide-ending.ts';
-import { backOff } from '../contracts/limits.ts';
-import { messageOf } from '../contracts/errors.ts';
+import { backOff } from '../contracts/with-infra/limits.ts';
+import { messageOf } from '../contracts/with-github/errors.ts';
 
 export type EndRunnerPorts = {
   readonly now: () => number;

@@ -1,5 +1,5 @@
-import type { RunnerRecord } from '../contracts/ledger-records.ts';
-import { bootLimitMs } from '../contracts/limits.ts';
+import type { RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
+import { bootLimitMs } from '../contracts/with-infra/limits.ts';
 
 /**
  * May this runner still take a job? The one definition of supply: live, not known to be busy, not on its way out, and

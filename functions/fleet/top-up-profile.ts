@@ -1,6 +1,6 @@
-import type { JobRecord, ProfileRecord, RunnerRecord, ScopeRecord } from '../contracts/ledger-records.ts';
-import type { LaunchMessage } from '../contracts/messages.ts';
-import type { Profile } from '../contracts/profile.ts';
+import type { JobRecord, ProfileRecord, RunnerRecord, ScopeRecord } from '../contracts/between-rooms/ledger-records.ts';
+import type { LaunchMessage } from '../contracts/between-rooms/messages.ts';
+import type { Profile } from '../contracts/with-infra/profile.ts';
 import { decideRoom, decideTopUp, type TopUp } from './decide-top-up.ts';
 import { isSupply } from './supply.ts';
 

@@ -1,7 +1,7 @@
 import { createAppAuth } from '@octokit/auth-app';
 import { Octokit } from '@octokit/rest';
-import { GitHubError } from '../contracts/errors.ts';
-import type { RateLimit } from '../contracts/rate-limit.ts';
+import { GitHubError } from '../contracts/with-github/errors.ts';
+import type { RateLimit } from '../contracts/with-github/rate-limit.ts';
 import { RateLimits } from './rate-limits.ts';
 import { rememberAnswers } from './remember-answers.ts';
 import { translateError } from './translate-error.ts';

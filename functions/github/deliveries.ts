@@ -1,4 +1,4 @@
-import type { DeliveryRecord } from '../contracts/delivery-record.ts';
+import type { DeliveryRecord } from '../contracts/with-github/delivery-record.ts';
 import type { AppClient } from './app-client.ts';
 
 export type GitHubDeliveries = {

@@ -1,7 +1,7 @@
 import type { Octokit, RestEndpointMethodTypes } from '@octokit/rest';
-import { GitHubError } from '../contracts/errors.ts';
-import type { JobLook } from '../contracts/job-look.ts';
-import { scopeOf, type Job, type Repository } from '../contracts/job.ts';
+import { GitHubError } from '../contracts/with-github/errors.ts';
+import type { JobLook } from '../contracts/between-rooms/job-look.ts';
+import { scopeOf, type Job, type Repository } from '../contracts/between-rooms/job.ts';
 import type { AppClient } from './app-client.ts';
 
 export type GitHubJobs = {

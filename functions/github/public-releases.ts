@@ -1,5 +1,5 @@
 import { Octokit } from '@octokit/rest';
-import type { RunnerRelease } from '../contracts/claim.ts';
+import type { RunnerRelease } from '../contracts/with-tasks/claim.ts';
 import { translateError } from './translate-error.ts';
 
 /**

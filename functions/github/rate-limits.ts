@@ -1,6 +1,6 @@
 import { RequestError } from '@octokit/request-error';
 import type { Octokit } from '@octokit/rest';
-import type { RateLimit } from '../contracts/rate-limit.ts';
+import type { RateLimit } from '../contracts/with-github/rate-limit.ts';
 import { isNotModified } from './remember-answers.ts';
 
 type Headers = Readonly<Record<string, string | number | undefined>>;

@@ -1,4 +1,4 @@
-import type { RunnerRelease } from '../contracts/claim.ts';
+import type { RunnerRelease } from '../contracts/with-tasks/claim.ts';
 import type { GitHubRunners } from './runners.ts';
 
 type Registration = {

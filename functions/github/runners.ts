@@ -1,6 +1,6 @@
-import type { RunnerRelease } from '../contracts/claim.ts';
-import { GitHubError } from '../contracts/errors.ts';
-import type { RegisteredRunner } from '../contracts/registered-runner.ts';
+import type { RunnerRelease } from '../contracts/with-tasks/claim.ts';
+import { GitHubError } from '../contracts/with-github/errors.ts';
+import type { RegisteredRunner } from '../contracts/with-github/registered-runner.ts';
 import type { AppClient } from './app-client.ts';
 
 export type GitHubRunners = {

@@ -1,5 +1,5 @@
 import { RequestError } from '@octokit/request-error';
-import { GitHubError, type GitHubFailure, messageOf } from '../contracts/errors.ts';
+import { GitHubError, type GitHubFailure, messageOf } from '../contracts/with-github/errors.ts';
 
 type Request = { readonly method?: string; readonly url?: string };
 

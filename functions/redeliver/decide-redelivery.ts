@@ -1,4 +1,4 @@
-import type { FailedDelivery } from '../contracts/ledger-records.ts';
+import type { FailedDelivery } from '../contracts/between-rooms/ledger-records.ts';
 
 export type RedeliveryDecision =
   | { readonly kind: 'redeliver' }

@@ -2,7 +2,7 @@ import { sweepMemory } from '../aws/ledger/memory.ts';
 import { table } from '../aws/ledger/table.ts';
 import { secretReader } from '../aws/secrets.ts';
 import { telemetry } from '../aws/telemetry.ts';
-import { decodeSettings } from '../contracts/settings.ts';
+import { decodeSettings } from '../contracts/with-infra/settings.ts';
 import { appClient } from '../github/app-client.ts';
 import { githubDeliveries } from '../github/deliveries.ts';
 import { redeliverWebhooks, type RedeliveryPorts } from './redeliver-webhooks.ts';

@@ -1,6 +1,6 @@
-import type { DeliveryRecord } from '../contracts/delivery-record.ts';
-import { GitHubError } from '../contracts/errors.ts';
-import type { DeliveryCursor, FailedDelivery } from '../contracts/ledger-records.ts';
+import type { DeliveryRecord } from '../contracts/with-github/delivery-record.ts';
+import { GitHubError } from '../contracts/with-github/errors.ts';
+import type { DeliveryCursor, FailedDelivery } from '../contracts/between-rooms/ledger-records.ts';
 import { decideRedelivery } from './decide-redelivery.ts';
 
 export type RedeliveryPorts = {

@@ -1,6 +1,6 @@
-import type { JobRecord } from '../contracts/ledger-records.ts';
-import { jobLifetimeMs } from '../contracts/limits.ts';
-import { poolOf } from '../contracts/pool.ts';
+import type { JobRecord } from '../contracts/between-rooms/ledger-records.ts';
+import { jobLifetimeMs } from '../contracts/with-infra/limits.ts';
+import { poolOf } from '../contracts/between-rooms/pool.ts';
 import type { Admission } from '../fleet/admit-job.ts';
 
 export type WaitingDecision =

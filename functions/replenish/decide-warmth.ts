@@ -1,5 +1,5 @@
-import type { WarmWindow, Weekday } from '../contracts/profile.ts';
-import { weekdays } from '../contracts/profile.ts';
+import type { WarmWindow, Weekday } from '../contracts/with-infra/profile.ts';
+import { weekdays } from '../contracts/with-infra/profile.ts';
 
 /** A warm runner is replaced after so long at most, so that none grows old. */
 const longestMinutes = 6 * 60;

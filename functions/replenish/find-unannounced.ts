@@ -1,11 +1,11 @@
-import { GitHubError } from '../contracts/errors.ts';
-import type { JobLook } from '../contracts/job-look.ts';
-import { scopeOf, type Job, type Repository } from '../contracts/job.ts';
-import type { JobRecord, RepositoryRecord } from '../contracts/ledger-records.ts';
-import { sweepLimitMs } from '../contracts/limits.ts';
-import type { JobEvent, LaunchMessage } from '../contracts/messages.ts';
-import { isScarce, type RateLimit } from '../contracts/rate-limit.ts';
-import type { Fleet } from '../contracts/settings.ts';
+import { GitHubError } from '../contracts/with-github/errors.ts';
+import type { JobLook } from '../contracts/between-rooms/job-look.ts';
+import { scopeOf, type Job, type Repository } from '../contracts/between-rooms/job.ts';
+import type { JobRecord, RepositoryRecord } from '../contracts/between-rooms/ledger-records.ts';
+import { sweepLimitMs } from '../contracts/with-infra/limits.ts';
+import type { JobEvent, LaunchMessage } from '../contracts/between-rooms/messages.ts';
+import { isScarce, type RateLimit } from '../contracts/with-github/rate-limit.ts';
+import type { Fleet } from '../contracts/with-infra/settings.ts';
 import { admitJob } from '../fleet/admit-job.ts';
 
 export type SweepPorts = {

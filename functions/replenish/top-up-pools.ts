@@ -5,11 +5,11 @@ import {
   type ProfileRecord,
   type RunnerRecord,
   type ScopeRecord,
-} from '../contracts/ledger-records.ts';
-import type { LaunchMessage } from '../contracts/messages.ts';
-import { poolOf } from '../contracts/pool.ts';
-import type { Profile } from '../contracts/profile.ts';
-import type { Fleet } from '../contracts/settings.ts';
+} from '../contracts/between-rooms/ledger-records.ts';
+import type { LaunchMessage } from '../contracts/between-rooms/messages.ts';
+import { poolOf } from '../contracts/between-rooms/pool.ts';
+import type { Profile } from '../contracts/with-infra/profile.ts';
+import type { Fleet } from '../contracts/with-infra/settings.ts';
 import { admitJob } from '../fleet/admit-job.ts';
 import { decideRoom, decideTopUp, isLaunchable, type PoolView } from '../fleet/decide-top-up.ts';
 import { isSupply } from '../fleet/supply.ts';

@@ -1,5 +1,5 @@
-import type { RunnerRecord } from '../contracts/ledger-records.ts';
-import { bootLimitMs } from '../contracts/limits.ts';
+import type { RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
+import { bootLimitMs } from '../contracts/with-infra/limits.ts';
 
 /** What each side says of one live runner. `unknown` where GitHub was not asked or did not answer: that proves nothing. */
 export type FateView = {

@@ -1,5 +1,5 @@
-import type { RunnerRecord } from '../contracts/ledger-records.ts';
-import { bootLimitMs } from '../contracts/limits.ts';
+import type { RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
+import { bootLimitMs } from '../contracts/with-infra/limits.ts';
 
 /** Two sweeps this far apart must have seen a thing that the ledger does not know before it is touched. */
 const apartMs = 10 * 60_000;

@@ -7,10 +7,10 @@ import { table } from '../aws/ledger/table.ts';
 import { runnerTasks } from '../aws/runner-tasks.ts';
 import { secretReader } from '../aws/secrets.ts';
 import { telemetry } from '../aws/telemetry.ts';
-import { decodeSettings, fleetOf } from '../contracts/settings.ts';
+import { decodeSettings, fleetOf } from '../contracts/with-infra/settings.ts';
 import { appClient } from '../github/app-client.ts';
 import { githubJobs } from '../github/jobs.ts';
-import { isScarce } from '../contracts/rate-limit.ts';
+import { isScarce } from '../contracts/with-github/rate-limit.ts';
 import { githubRunners } from '../github/runners.ts';
 import { sweepFleet, type FleetPorts, type SweptRunner } from './sweep-fleet.ts';
 

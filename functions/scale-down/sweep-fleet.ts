@@ -1,16 +1,16 @@
-import type { JobLook } from '../contracts/job-look.ts';
-import { scopeOf, type Repository } from '../contracts/job.ts';
-import type { RepositoryRecord, RunnerRecord } from '../contracts/ledger-records.ts';
-import { sweepLimitMs } from '../contracts/limits.ts';
-import type { Fleet } from '../contracts/settings.ts';
-import type { Ending } from '../contracts/reasons.ts';
-import type { RegisteredRunner } from '../contracts/registered-runner.ts';
-import type { RunnerTask } from '../contracts/task-order.ts';
+import type { JobLook } from '../contracts/between-rooms/job-look.ts';
+import { scopeOf, type Repository } from '../contracts/between-rooms/job.ts';
+import type { RepositoryRecord, RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
+import { sweepLimitMs } from '../contracts/with-infra/limits.ts';
+import type { Fleet } from '../contracts/with-infra/settings.ts';
+import type { Ending } from '../contracts/with-infra/reasons.ts';
+import type { RegisteredRunner } from '../contracts/with-github/registered-runner.ts';
+import type { RunnerTask } from '../contracts/with-tasks/task-order.ts';
 import { decideEnding, type EndingDecision } from '../fleet/decide-ending.ts';
 import { endRunner, type EndRunnerPorts } from '../fleet/end-runner.ts';
 import { decideFate, isWorthALook, type Fate } from './decide-fate.ts';
 import { sweepRegistration, sweepTask, type StrangerPorts } from './sweep-strangers.ts';
-import { messageOf } from '../contracts/errors.ts';
+import { messageOf } from '../contracts/with-github/errors.ts';
 
 export type FleetPorts = EndRunnerPorts &
   StrangerPorts & {

@@ -1,6 +1,6 @@
-import type { RunnerRecord } from '../contracts/ledger-records.ts';
-import type { RegisteredRunner } from '../contracts/registered-runner.ts';
-import type { RunnerTask } from '../contracts/task-order.ts';
+import type { RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
+import type { RegisteredRunner } from '../contracts/with-github/registered-runner.ts';
+import type { RunnerTask } from '../contracts/with-tasks/task-order.ts';
 import { decideRegistration, decideTask } from './decide-stranger.ts';
 import type { SweptRunner } from './sweep-fleet.ts';
 

@@ -1,6 +1,6 @@
-import { queuedAt, type JobRecord, type RunnerRecord } from '../contracts/ledger-records.ts';
-import { claimLifetimeMs, jobLifetimeMs } from '../contracts/limits.ts';
-import type { WaitReason } from '../contracts/reasons.ts';
+import { queuedAt, type JobRecord, type RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
+import { claimLifetimeMs, jobLifetimeMs } from '../contracts/with-infra/limits.ts';
+import type { WaitReason } from '../contracts/with-infra/reasons.ts';
 import type { Admission } from '../fleet/admit-job.ts';
 
 export type LaunchView = {

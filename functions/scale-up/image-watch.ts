@@ -1,5 +1,5 @@
-import type { Profile } from '../contracts/profile.ts';
-import type { Arch } from '../contracts/runner-image.ts';
+import type { Profile } from '../contracts/with-infra/profile.ts';
+import type { Arch } from '../contracts/with-infra/runner-image.ts';
 
 /** How soon is looked again for an image that was missing, or that nobody could tell of: ECR may take seconds to say nothing. */
 const lookAgainAfterMs = 20_000;

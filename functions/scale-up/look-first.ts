@@ -1,10 +1,10 @@
-import { GitHubError, MissingSecretError } from '../contracts/errors.ts';
-import type { JobLook } from '../contracts/job-look.ts';
-import type { ExplainedWait, JobNews, RecordedJob } from '../contracts/job-news.ts';
-import type { Job } from '../contracts/job.ts';
-import type { JobRecord } from '../contracts/ledger-records.ts';
-import type { WaitReason } from '../contracts/reasons.ts';
-import type { Fleet } from '../contracts/settings.ts';
+import { GitHubError, MissingSecretError } from '../contracts/with-github/errors.ts';
+import type { JobLook } from '../contracts/between-rooms/job-look.ts';
+import type { ExplainedWait, JobNews, RecordedJob } from '../contracts/between-rooms/job-news.ts';
+import type { Job } from '../contracts/between-rooms/job.ts';
+import type { JobRecord } from '../contracts/between-rooms/ledger-records.ts';
+import type { WaitReason } from '../contracts/with-infra/reasons.ts';
+import type { Fleet } from '../contracts/with-infra/settings.ts';
 import { decideAfterLook } from './decide-launch.ts';
 import { holdFor, type HoldPorts } from './start-runner.ts';
 

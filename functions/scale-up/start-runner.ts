@@ -1,13 +1,13 @@
-import { encodeClaim, type RunnerRelease } from '../contracts/claim.ts';
-import { GitHubError, MissingSecretError } from '../contracts/errors.ts';
-import type { ExplainedWait } from '../contracts/job-news.ts';
-import type { JobRecord, RunnerRecord } from '../contracts/ledger-records.ts';
-import { longestTurnMs } from '../contracts/limits.ts';
-import type { LaunchMessage } from '../contracts/messages.ts';
-import { runnerLabels, type Profile } from '../contracts/profile.ts';
-import type { Providers } from '../contracts/providers.ts';
-import type { Ending, WaitReason } from '../contracts/reasons.ts';
-import type { RunResult, TaskOrder } from '../contracts/task-order.ts';
+import { encodeClaim, type RunnerRelease } from '../contracts/with-tasks/claim.ts';
+import { GitHubError, MissingSecretError } from '../contracts/with-github/errors.ts';
+import type { ExplainedWait } from '../contracts/between-rooms/job-news.ts';
+import type { JobRecord, RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
+import { longestTurnMs } from '../contracts/with-infra/limits.ts';
+import type { LaunchMessage } from '../contracts/between-rooms/messages.ts';
+import { runnerLabels, type Profile } from '../contracts/with-infra/profile.ts';
+import type { Providers } from '../contracts/with-infra/providers.ts';
+import type { Ending, WaitReason } from '../contracts/with-infra/reasons.ts';
+import type { RunResult, TaskOrder } from '../contracts/with-tasks/task-order.ts';
 
 export type StartPorts = {
   readonly now: () => number;

@@ -1,5 +1,5 @@
-import type { Profile } from '../contracts/profile.ts';
-import { isFargate, isSpot } from '../contracts/providers.ts';
+import type { Profile } from '../contracts/with-infra/profile.ts';
+import { isFargate, isSpot } from '../contracts/with-infra/providers.ts';
 
 /**
  * Dollars an hour in us-east-1, as of 2026-11: https://aws.amazon.com/fargate/pricing/. Other regions differ by up to a third;

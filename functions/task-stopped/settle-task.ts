@@ -1,7 +1,7 @@
-import type { RunnerRecord } from '../contracts/ledger-records.ts';
-import type { Fleet } from '../contracts/settings.ts';
-import type { Ending } from '../contracts/reasons.ts';
-import type { StoppedTask } from '../contracts/stopped-task.ts';
+import type { RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
+import type { Fleet } from '../contracts/with-infra/settings.ts';
+import type { Ending } from '../contracts/with-infra/reasons.ts';
+import type { StoppedTask } from '../contracts/with-tasks/stopped-task.ts';
 import { decideEnding } from '../fleet/decide-ending.ts';
 import { deleteRegistration, endRunner, type EndRunnerPorts, type Registrations } from '../fleet/end-runner.ts';
 import { topUpProfile, type TopUpPorts } from '../fleet/top-up-profile.ts';

@@ -1,5 +1,5 @@
-import type { JobRecord, RunnerRecord } from '../contracts/ledger-records.ts';
-import type { JobEvent } from '../contracts/messages.ts';
+import type { JobRecord, RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
+import type { JobEvent } from '../contracts/between-rooms/messages.ts';
 
 export type TransitionView = {
   readonly event: Pick<JobEvent, 'kind' | 'runnerName'> & { readonly jobId: string };

@@ -9,8 +9,8 @@ import { handleBatch, type Received } from '../aws/message-batch.ts';
 import { jobQueues } from '../aws/queues.ts';
 import { runnerTasks } from '../aws/runner-tasks.ts';
 import { telemetry } from '../aws/telemetry.ts';
-import { decodeJobEvent } from '../contracts/messages.ts';
-import { decodeSettings, fleetOf } from '../contracts/settings.ts';
+import { decodeJobEvent } from '../contracts/between-rooms/messages.ts';
+import { decodeSettings, fleetOf } from '../contracts/with-infra/settings.ts';
 import { recordEvent, type EventPorts, type EventVerdict } from './record-event.ts';
 
 const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);

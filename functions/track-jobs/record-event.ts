@@ -1,10 +1,10 @@
-import type { JobNews, RecordedJob } from '../contracts/job-news.ts';
-import { scopeOf, type Job, type Repository } from '../contracts/job.ts';
-import { queuedAt, type JobRecord, type RunnerRecord } from '../contracts/ledger-records.ts';
-import type { JobEvent } from '../contracts/messages.ts';
-import { poolOf } from '../contracts/pool.ts';
-import type { Profile } from '../contracts/profile.ts';
-import type { Fleet } from '../contracts/settings.ts';
+import type { JobNews, RecordedJob } from '../contracts/between-rooms/job-news.ts';
+import { scopeOf, type Job, type Repository } from '../contracts/between-rooms/job.ts';
+import { queuedAt, type JobRecord, type RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
+import type { JobEvent } from '../contracts/between-rooms/messages.ts';
+import { poolOf } from '../contracts/between-rooms/pool.ts';
+import type { Profile } from '../contracts/with-infra/profile.ts';
+import type { Fleet } from '../contracts/with-infra/settings.ts';
 import { admitJob } from '../fleet/admit-job.ts';
 import { isSupply } from '../fleet/supply.ts';
 import { topUpProfile, type TopUpPorts } from '../fleet/top-up-profile.ts';

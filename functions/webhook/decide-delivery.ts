@@ -1,7 +1,7 @@
-import type { WorkflowJobDelivery } from '../contracts/delivery.ts';
+import type { WorkflowJobDelivery } from '../contracts/with-github/delivery.ts';
 import { admitJob } from '../fleet/admit-job.ts';
-import type { JobEvent } from '../contracts/messages.ts';
-import type { Fleet } from '../contracts/settings.ts';
+import type { JobEvent } from '../contracts/between-rooms/messages.ts';
+import type { Fleet } from '../contracts/with-infra/settings.ts';
 
 export type DeliveryDecision =
   | { readonly kind: 'launch'; readonly profile: string }

@@ -2,7 +2,7 @@ import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from '
 import { secretReader } from '../aws/secrets.ts';
 import { jobQueues } from '../aws/queues.ts';
 import { telemetry } from '../aws/telemetry.ts';
-import { decodeSettings, fleetOf } from '../contracts/settings.ts';
+import { decodeSettings, fleetOf } from '../contracts/with-infra/settings.ts';
 import { receiveDelivery } from './receive-delivery.ts';
 
 const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
-import { decodeWorkflowJob, type WorkflowJobDelivery } from '../contracts/delivery.ts';
-import { MissingSecretError } from '../contracts/errors.ts';
-import type { JobEvent, LaunchMessage } from '../contracts/messages.ts';
-import type { Fleet } from '../contracts/settings.ts';
+import { decodeWorkflowJob, type WorkflowJobDelivery } from '../contracts/with-github/delivery.ts';
+import { MissingSecretError } from '../contracts/with-github/errors.ts';
+import type { JobEvent, LaunchMessage } from '../contracts/between-rooms/messages.ts';
+import type { Fleet } from '../contracts/with-infra/settings.ts';
 import { decideDelivery } from './decide-delivery.ts';
 import { verifySignature } from './verify-signature.ts';
 

@@ -1,4 +1,4 @@
-import type { Profile } from '../../functions/contracts/profile.ts';
+import type { Profile } from '../../functions/contracts/with-infra/profile.ts';
 import { fargateCpus, fargateMemory } from './fargate-sizes.ts';
 import { instanceCpus, instanceMemory } from './instance-sizes.ts';
 import { readImageReference } from './read-image.ts';

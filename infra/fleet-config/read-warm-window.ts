@@ -1,5 +1,5 @@
-import { weekdays } from '../../functions/contracts/profile.ts';
-import type { WarmWindow, Weekday } from '../../functions/contracts/profile.ts';
+import { weekdays } from '../../functions/contracts/with-infra/profile.ts';
+import type { WarmWindow, Weekday } from '../../functions/contracts/with-infra/profile.ts';
 import { nearestWord } from './nearest.ts';
 import { readSection } from './section.ts';
 import type { Section } from './section.ts';

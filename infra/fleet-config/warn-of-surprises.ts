@@ -1,5 +1,5 @@
-import type { Choices } from '../../functions/contracts/settings.ts';
-import type { Profile } from '../../functions/contracts/profile.ts';
+import type { Choices } from '../../functions/contracts/with-infra/settings.ts';
+import type { Profile } from '../../functions/contracts/with-infra/profile.ts';
 import type { DockerChoices } from './read-docker.ts';
 import type { NetworkChoices } from './read-network.ts';
 

@@ -1,6 +1,6 @@
 import { CustomResource, Duration } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
-import { endDockerFleetSeconds, endFleetSeconds } from '../../functions/contracts/queue-limits.ts';
+import { endDockerFleetSeconds, endFleetSeconds } from '../../functions/contracts/with-infra/queue-limits.ts';
 import { allowLookingAtTasks, allowStoppingTasks } from './permissions.ts';
 import { RoomFunction } from './room-function.ts';
 import type { Surroundings } from './room-function.ts';

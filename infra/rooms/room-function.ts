@@ -7,7 +7,7 @@ import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { CfnSchedule, ScheduleExpression } from 'aws-cdk-lib/aws-scheduler';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
-import { functionSeconds } from '../../functions/contracts/queue-limits.ts';
+import { functionSeconds } from '../../functions/contracts/with-infra/queue-limits.ts';
 import type { Fleet } from '../define-fleet.ts';
 import type { FunctionName } from '../function-bundle.ts';
 import type { Parameters } from '../parameters.ts';

@@ -2,7 +2,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { jobQueues } from '../../functions/aws/queues.ts';
 import { clientOptions } from '../../functions/aws/requests.ts';
-import { decodeJobEvent, decodeLaunchMessage, type JobEvent } from '../../functions/contracts/messages.ts';
+import {
+  decodeJobEvent,
+  decodeLaunchMessage,
+  type JobEvent,
+} from '../../functions/contracts/between-rooms/messages.ts';
 import { Queues, type Queue } from '../emulators/aws/queues.ts';
 import { TurnableClock } from '../emulators/clock.ts';
 import { aJob, launchMessage, queuedMessage } from '../fakes/builders.ts';

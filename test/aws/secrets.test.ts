@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { clientOptions } from '../../functions/aws/requests.ts';
 import { secretReader, type SecretReader } from '../../functions/aws/secrets.ts';
-import { MissingSecretError } from '../../functions/contracts/errors.ts';
+import { MissingSecretError } from '../../functions/contracts/with-github/errors.ts';
 import { Parameters } from '../emulators/aws/parameters.ts';
 import { TurnableClock } from '../emulators/clock.ts';
 

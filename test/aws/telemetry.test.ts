@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { telemetry } from '../../functions/aws/telemetry.ts';
-import { metricUnits } from '../../functions/contracts/metrics.ts';
-import { GitHubError } from '../../functions/contracts/errors.ts';
+import { metricUnits } from '../../functions/contracts/with-infra/metrics.ts';
+import { GitHubError } from '../../functions/contracts/with-github/errors.ts';
 import { errorOf, startApp } from '../github/start-app.ts';
 
 let written: string;

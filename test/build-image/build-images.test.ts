@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { buildImages, type ImagePorts } from '../../functions/build-image/build-images.ts';
-import type { Arch, RunnerImage } from '../../functions/contracts/runner-image.ts';
+import type { Arch, RunnerImage } from '../../functions/contracts/with-infra/runner-image.ts';
 import { fakeClock, hour } from '../fakes/clock.ts';
 import { aRelease } from '../fakes/github.ts';
 

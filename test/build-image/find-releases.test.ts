@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { findReleases, type ReleasePorts } from '../../functions/build-image/find-releases.ts';
-import { MissingSecretError } from '../../functions/contracts/errors.ts';
+import { MissingSecretError } from '../../functions/contracts/with-github/errors.ts';
 import { aGitHubError, aRelease } from '../fakes/github.ts';
 
 const releasesOf = (version: string) => ({ x64: { ...aRelease('x64'), version } });

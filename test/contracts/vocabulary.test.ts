@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
-import { ownerOf, scopeOf } from '../../functions/contracts/job.ts';
-import { jobOrder, jobStates } from '../../functions/contracts/ledger-records.ts';
-import { backOff, breakerPauseMs } from '../../functions/contracts/limits.ts';
-import { poolOf } from '../../functions/contracts/pool.ts';
-import { runnerLabels } from '../../functions/contracts/profile.ts';
-import { exitCodes } from '../../functions/contracts/exit-code.ts';
+import { ownerOf, scopeOf } from '../../functions/contracts/between-rooms/job.ts';
+import { jobOrder, jobStates } from '../../functions/contracts/between-rooms/ledger-records.ts';
+import { backOff, breakerPauseMs } from '../../functions/contracts/with-infra/limits.ts';
+import { poolOf } from '../../functions/contracts/between-rooms/pool.ts';
+import { runnerLabels } from '../../functions/contracts/with-infra/profile.ts';
+import { exitCodes } from '../../functions/contracts/with-tasks/exit-code.ts';
 import { aProfile } from '../fakes/builders.ts';
 import { minute } from '../fakes/clock.ts';
 

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { exitCodes } from '../../functions/contracts/exit-code.ts';
-import type { Profile } from '../../functions/contracts/profile.ts';
+import { exitCodes } from '../../functions/contracts/with-tasks/exit-code.ts';
+import type { Profile } from '../../functions/contracts/with-infra/profile.ts';
 import { DeployedFleet } from './deployed-fleet.ts';
 import { addedLabel } from './plan.ts';
 import { expectedRemovals } from './removals.ts';

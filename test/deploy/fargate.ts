@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { DescribeTaskDefinitionCommand, type TaskDefinition } from '@aws-sdk/client-ecs';
 import { Ecs, type TaskStateChange } from '../emulators/aws/ecs.ts';
 import type { Clock } from '../emulators/clock.ts';
-import { runnerContainer } from '../../functions/contracts/stopped-task.ts';
+import { runnerContainer } from '../../functions/contracts/with-tasks/stopped-task.ts';
 import { account, region, type Aws } from './aws.ts';
 import type { Gateway } from './gateway.ts';
 import type { ImageBuilder } from './image-builder.ts';

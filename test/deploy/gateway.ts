@@ -1,7 +1,7 @@
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { closeServer } from '../emulators/close-server.ts';
-import { messageOf } from '../../functions/contracts/errors.ts';
+import { messageOf } from '../../functions/contracts/with-github/errors.ts';
 
 /** A request that somebody else than MiniStack answers. */
 type Diversion = {

@@ -1,4 +1,4 @@
-import type { Profile } from '../../functions/contracts/profile.ts';
+import type { Profile } from '../../functions/contracts/with-infra/profile.ts';
 import type { Fleet } from '../../infra/define-fleet.ts';
 import { fargateCpus, fargateMemory } from '../../infra/fleet-config/fargate-sizes.ts';
 

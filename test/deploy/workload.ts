@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Profile } from '../../functions/contracts/profile.ts';
+import type { Profile } from '../../functions/contracts/with-infra/profile.ts';
 import { admitJob } from '../../functions/fleet/admit-job.ts';
 import type { Fleet } from '../../infra/define-fleet.ts';
 import { closeServer } from '../emulators/close-server.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { metricUnits } from '../../functions/contracts/metrics.ts';
+import { metricUnits } from '../../functions/contracts/with-infra/metrics.ts';
 import { codeSpans, tableRows } from './markdown-tables.ts';
 
 describe('docs/operations.md', () => {

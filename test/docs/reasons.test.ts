@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { exitCodes } from '../../functions/contracts/exit-code.ts';
-import { endings, waitReasons } from '../../functions/contracts/reasons.ts';
+import { exitCodes } from '../../functions/contracts/with-tasks/exit-code.ts';
+import { endings, waitReasons } from '../../functions/contracts/with-infra/reasons.ts';
 import { codeSpans, tableRows } from './markdown-tables.ts';
 
 describe('docs/operations.md', () => {

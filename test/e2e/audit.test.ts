@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { metricUnits } from '../../functions/contracts/metrics.ts';
-import { endings } from '../../functions/contracts/reasons.ts';
+import { metricUnits } from '../../functions/contracts/with-infra/metrics.ts';
+import { endings } from '../../functions/contracts/with-infra/reasons.ts';
 import { DeployedTemplate } from '../infra/deployed-template.ts';
 import {
   emittedSeries,

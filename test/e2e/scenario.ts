@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, jest } from '@jest/globals';
-import type { Profile } from '../../functions/contracts/profile.ts';
+import type { Profile } from '../../functions/contracts/with-infra/profile.ts';
 import type { GitHubEmulator } from '../emulators/github/server.ts';
 import { LocalFleet, type LocalFleetOptions } from '../emulators/local-fleet.ts';
 import { aProfile } from '../fakes/builders.ts';

@@ -2,15 +2,15 @@ import { cp, link, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { providersOf } from '../../functions/contracts/providers.ts';
-import { encodeNames, taskFamily, type Choices } from '../../functions/contracts/settings.ts';
+import { providersOf } from '../../functions/contracts/with-infra/providers.ts';
+import { encodeNames, taskFamily, type Choices } from '../../functions/contracts/with-infra/settings.ts';
 import {
   endFleetSeconds,
   functionSeconds,
   mostReceives,
   visibilitySeconds,
-} from '../../functions/contracts/queue-limits.ts';
-import { openIndex, timeToLiveAttribute } from '../../functions/contracts/table-shape.ts';
+} from '../../functions/contracts/with-infra/queue-limits.ts';
+import { openIndex, timeToLiveAttribute } from '../../functions/contracts/with-infra/table-shape.ts';
 import { bundleFunctions, type FunctionName } from '../../infra/function-bundle.ts';
 import type { AwsCall, OnCall } from './aws/aws-call.ts';
 import { EventSource } from './aws/event-source.ts';

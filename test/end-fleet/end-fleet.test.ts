@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { endFleet, type EndPorts } from '../../functions/end-fleet/end-fleet.ts';
-import type { RunnerTask } from '../../functions/contracts/task-order.ts';
+import type { RunnerTask } from '../../functions/contracts/with-tasks/task-order.ts';
 import { aStoppedTask } from '../fakes/builders.ts';
 import { fakeClock, minute, second } from '../fakes/clock.ts';
 

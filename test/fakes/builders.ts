@@ -1,14 +1,14 @@
-import type { Job, Repository } from '../../functions/contracts/job.ts';
-import { scopeOf } from '../../functions/contracts/job.ts';
+import type { Job, Repository } from '../../functions/contracts/between-rooms/job.ts';
+import { scopeOf } from '../../functions/contracts/between-rooms/job.ts';
 import {
   jobOrder,
   recordVersion,
   type JobRecord,
   type RunnerRecord,
-} from '../../functions/contracts/ledger-records.ts';
-import type { LaunchMessage } from '../../functions/contracts/messages.ts';
-import type { Profile } from '../../functions/contracts/profile.ts';
-import type { StoppedTask } from '../../functions/contracts/stopped-task.ts';
+} from '../../functions/contracts/between-rooms/ledger-records.ts';
+import type { LaunchMessage } from '../../functions/contracts/between-rooms/messages.ts';
+import type { Profile } from '../../functions/contracts/with-infra/profile.ts';
+import type { StoppedTask } from '../../functions/contracts/with-tasks/stopped-task.ts';
 import { beginning } from './clock.ts';
 
 /** Begins the names of this fleet's runners. */

@@ -7,7 +7,7 @@ import {
   encodeNames,
   type Choices,
   type NamesToEncode,
-} from '../../functions/contracts/settings.ts';
+} from '../../functions/contracts/with-infra/settings.ts';
 import { bundleFunctions, type FunctionName } from '../../infra/function-bundle.ts';
 import { LambdaFunction } from '../emulators/aws/lambda.ts';
 import type { TurnableClock } from '../emulators/clock.ts';

@@ -1,4 +1,4 @@
-import { decodeClaim, type Claim } from '../../functions/contracts/claim.ts';
+import { decodeClaim, type Claim } from '../../functions/contracts/with-tasks/claim.ts';
 import type { Registration, claimStore } from '../../functions/aws/claims.ts';
 
 type StoredClaim = { readonly body: string; readonly expiresAt: number };

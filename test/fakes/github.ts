@@ -1,10 +1,10 @@
 import type { Registration } from '../../functions/aws/claims.ts';
-import { GitHubError, type GitHubFailure } from '../../functions/contracts/errors.ts';
-import { ownerOf, type Job, type Repository } from '../../functions/contracts/job.ts';
-import type { JobLook } from '../../functions/contracts/job-look.ts';
+import { GitHubError, type GitHubFailure } from '../../functions/contracts/with-github/errors.ts';
+import { ownerOf, type Job, type Repository } from '../../functions/contracts/between-rooms/job.ts';
+import type { JobLook } from '../../functions/contracts/between-rooms/job-look.ts';
 import type { GitHubDeliveries } from '../../functions/github/deliveries.ts';
 import type { GitHubJobs } from '../../functions/github/jobs.ts';
-import type { RateLimit } from '../../functions/contracts/rate-limit.ts';
+import type { RateLimit } from '../../functions/contracts/with-github/rate-limit.ts';
 import type { GitHubRunners } from '../../functions/github/runners.ts';
 
 type DeliveryRecord = Awaited<ReturnType<GitHubDeliveries['listDeliveries']>>['deliveries'][number];

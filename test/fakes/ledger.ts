@@ -4,7 +4,7 @@ import type { Pace } from '../../functions/aws/ledger/pace.ts';
 import type { RepositoryLedger } from '../../functions/aws/ledger/repositories.ts';
 import type { RunnerLedger } from '../../functions/aws/ledger/runners.ts';
 import type { ScopeLedger } from '../../functions/aws/ledger/scopes.ts';
-import type { LeaseRequest, LeaseResult } from '../../functions/contracts/lease.ts';
+import type { LeaseRequest, LeaseResult } from '../../functions/contracts/between-rooms/lease.ts';
 import {
   jobOrder,
   recordVersion,
@@ -14,8 +14,8 @@ import {
   type RepositoryRecord,
   type RunnerRecord,
   type ScopeRecord,
-} from '../../functions/contracts/ledger-records.ts';
-import { askedForMs, breakerPauseMs, claimLifetimeMs } from '../../functions/contracts/limits.ts';
+} from '../../functions/contracts/between-rooms/ledger-records.ts';
+import { askedForMs, breakerPauseMs, claimLifetimeMs } from '../../functions/contracts/with-infra/limits.ts';
 import type { FakeClaims } from './claims.ts';
 
 export type FakeLedger = JobLedger &

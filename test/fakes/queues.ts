@@ -1,5 +1,9 @@
-import type { JobEvent, LaunchMessage } from '../../functions/contracts/messages.ts';
-import { decodeJobEvent, decodeLaunchMessage, encodeMessage } from '../../functions/contracts/messages.ts';
+import type { JobEvent, LaunchMessage } from '../../functions/contracts/between-rooms/messages.ts';
+import {
+  decodeJobEvent,
+  decodeLaunchMessage,
+  encodeMessage,
+} from '../../functions/contracts/between-rooms/messages.ts';
 
 type SentLaunch = { readonly message: LaunchMessage; readonly delayMs: number };
 

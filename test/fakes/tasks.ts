@@ -1,8 +1,8 @@
-import { exitCodes, type TaskOutcome } from '../../functions/contracts/exit-code.ts';
+import { exitCodes, type TaskOutcome } from '../../functions/contracts/with-tasks/exit-code.ts';
 import type { RunnerTasks } from '../../functions/aws/runner-tasks.ts';
-import { isSpot } from '../../functions/contracts/providers.ts';
-import type { StoppedTask } from '../../functions/contracts/stopped-task.ts';
-import type { RunResult, RunnerTask, TaskOrder } from '../../functions/contracts/task-order.ts';
+import { isSpot } from '../../functions/contracts/with-infra/providers.ts';
+import type { StoppedTask } from '../../functions/contracts/with-tasks/stopped-task.ts';
+import type { RunResult, RunnerTask, TaskOrder } from '../../functions/contracts/with-tasks/task-order.ts';
 
 type FakeTask = {
   readonly order: TaskOrder;

@@ -1,8 +1,8 @@
-import { longestTurnMs } from '../../functions/contracts/limits.ts';
-import { isScarce } from '../../functions/contracts/rate-limit.ts';
-import type { JobRecord } from '../../functions/contracts/ledger-records.ts';
-import type { Profile } from '../../functions/contracts/profile.ts';
-import { providersOf } from '../../functions/contracts/providers.ts';
+import { longestTurnMs } from '../../functions/contracts/with-infra/limits.ts';
+import { isScarce } from '../../functions/contracts/with-github/rate-limit.ts';
+import type { JobRecord } from '../../functions/contracts/between-rooms/ledger-records.ts';
+import type { Profile } from '../../functions/contracts/with-infra/profile.ts';
+import { providersOf } from '../../functions/contracts/with-infra/providers.ts';
 import type { SweepPorts } from '../../functions/replenish/find-unannounced.ts';
 import type { PoolPorts } from '../../functions/replenish/top-up-pools.ts';
 import type { RedeliveryPorts } from '../../functions/redeliver/redeliver-webhooks.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Profile } from '../../functions/contracts/profile.ts';
+import type { Profile } from '../../functions/contracts/with-infra/profile.ts';
 import { admitJob } from '../../functions/fleet/admit-job.ts';
 import { aJob, aProfile, type JobParts } from '../fakes/builders.ts';
 

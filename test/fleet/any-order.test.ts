@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { Job } from '../../functions/contracts/job.ts';
-import type { JobEvent, LaunchMessage } from '../../functions/contracts/messages.ts';
+import type { Job } from '../../functions/contracts/between-rooms/job.ts';
+import type { JobEvent, LaunchMessage } from '../../functions/contracts/between-rooms/messages.ts';
 import { topUpProfile } from '../../functions/fleet/top-up-profile.ts';
 import { launchRunner } from '../../functions/scale-up/launch-runner.ts';
 import { settleTask } from '../../functions/task-stopped/settle-task.ts';

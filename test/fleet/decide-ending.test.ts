@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import type { TaskOutcome } from '../../functions/contracts/exit-code.ts';
-import { exitCodes } from '../../functions/contracts/exit-code.ts';
-import { endings, type Ending } from '../../functions/contracts/reasons.ts';
+import type { TaskOutcome } from '../../functions/contracts/with-tasks/exit-code.ts';
+import { exitCodes } from '../../functions/contracts/with-tasks/exit-code.ts';
+import { endings, type Ending } from '../../functions/contracts/with-infra/reasons.ts';
 import { decideEnding } from '../../functions/fleet/decide-ending.ts';
 import { aLaunchedRunner, aStoppedTask } from '../fakes/builders.ts';
 import { after } from '../fakes/clock.ts';

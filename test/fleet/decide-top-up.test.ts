@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { askedForMs } from '../../functions/contracts/limits.ts';
+import { askedForMs } from '../../functions/contracts/with-infra/limits.ts';
 import { decideRoom, decideTopUp, isLaunchable, type PoolView } from '../../functions/fleet/decide-top-up.ts';
 import { isSupply } from '../../functions/fleet/supply.ts';
 import { aJobRecord, aLaunchedRunner, aProfile, prefix } from '../fakes/builders.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { RunnerRecord } from '../../functions/contracts/ledger-records.ts';
+import type { RunnerRecord } from '../../functions/contracts/between-rooms/ledger-records.ts';
 import { deleteRegistration, endRunner } from '../../functions/fleet/end-runner.ts';
 import { aJobRecord, aLaunchedRunner } from '../fakes/builders.ts';
 import { recordCalls } from '../fakes/calls.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Repository } from '../../functions/contracts/job.ts';
+import type { Repository } from '../../functions/contracts/between-rooms/job.ts';
 import { githubJobs, type GitHubJobs } from '../../functions/github/jobs.ts';
 import { HandRunner } from '../emulators/github/start-acme.ts';
 import type { JobOptions } from '../emulators/github/jobs.ts';

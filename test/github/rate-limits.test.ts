@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { isScarce } from '../../functions/contracts/rate-limit.ts';
+import { isScarce } from '../../functions/contracts/with-github/rate-limit.ts';
 
 describe('what is left of a rate limit', () => {
   test.each([

@@ -1,4 +1,4 @@
-import { GitHubError } from '../../functions/contracts/errors.ts';
+import { GitHubError } from '../../functions/contracts/with-github/errors.ts';
 import { appClient, type AppClient } from '../../functions/github/app-client.ts';
 import { startAcme } from '../emulators/github/start-acme.ts';
 import type { AnsweredRequest, GitHubOptions } from '../emulators/github/server.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Claim } from '../../functions/contracts/claim.ts';
+import type { Claim } from '../../functions/contracts/with-tasks/claim.ts';
 import { claimAt, TaskServices } from '../runner-image/task-services.ts';
 import { until } from '../until.ts';
 import type { Engine } from './engine.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { exitCodes } from '../../functions/contracts/exit-code.ts';
+import { exitCodes } from '../../functions/contracts/with-tasks/exit-code.ts';
 import { credentials } from '../runner-image/task-services.ts';
 import { until } from '../until.ts';
 import { lastLine } from '../runner-image/task.ts';

@@ -2,7 +2,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/
 import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { exitCodes } from '../../functions/contracts/exit-code.ts';
+import { exitCodes } from '../../functions/contracts/with-tasks/exit-code.ts';
 import { lastLine } from '../runner-image/task.ts';
 import { ContainerTask } from './container-task.ts';
 import { Engine } from './engine.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { endings, waitReasons } from '../../functions/contracts/reasons.ts';
+import { endings, waitReasons } from '../../functions/contracts/with-infra/reasons.ts';
 import { shownSeries, watchedSeries, widgetsOf } from './metric-series.ts';
 import { alarmsOf, synthFleet } from './synth-fleet.ts';
 

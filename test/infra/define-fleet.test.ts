@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { defineFleet, WrongConfig } from '../../infra/define-fleet.ts';
 import type { Fleet, FleetConfig } from '../../infra/define-fleet.ts';
 import example from '../../infra/config.ts';
-import { encodeChoices } from '../../functions/contracts/settings.ts';
+import { encodeChoices } from '../../functions/contracts/with-infra/settings.ts';
 
 const name = 'ci';
 const github = { owners: ['acme'] };

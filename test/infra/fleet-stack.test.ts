@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import type { App } from 'aws-cdk-lib/core';
-import { decodeSettings, encodeChoices } from '../../functions/contracts/settings.ts';
+import { decodeSettings, encodeChoices } from '../../functions/contracts/with-infra/settings.ts';
 import { defineFleet } from '../../infra/define-fleet.ts';
 import type { Fleet, FleetConfig } from '../../infra/define-fleet.ts';
 import { FleetStack } from '../../infra/fleet-stack.ts';

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { encodeNames } from '../../functions/contracts/settings.ts';
+import { encodeNames } from '../../functions/contracts/with-infra/settings.ts';
 import fleet from '../../infra/config.ts';
 import { bundleFunctions, functionNames } from '../../infra/function-bundle.ts';
 

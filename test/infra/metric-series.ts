@@ -1,5 +1,5 @@
 import type { Template } from 'aws-cdk-lib/assertions';
-import { metricNamespace } from '../../functions/contracts/metrics.ts';
+import { metricNamespace } from '../../functions/contracts/with-infra/metrics.ts';
 import { alarmsOf } from './synth-fleet.ts';
 
 /** A metric of ours with its dimensions. Of a search, a dimension that may have any value has none here. */

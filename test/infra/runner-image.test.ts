@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { Match } from 'aws-cdk-lib/assertions';
-import { imageTag } from '../../functions/contracts/runner-image.ts';
-import { decodeSettings, encodeChoices } from '../../functions/contracts/settings.ts';
+import { imageTag } from '../../functions/contracts/with-infra/runner-image.ts';
+import { decodeSettings, encodeChoices } from '../../functions/contracts/with-infra/settings.ts';
 import { defineFleet } from '../../infra/define-fleet.ts';
 import { synthFleet } from './synth-fleet.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { FailedDelivery } from '../../functions/contracts/ledger-records.ts';
+import type { FailedDelivery } from '../../functions/contracts/between-rooms/ledger-records.ts';
 import { decideRedelivery } from '../../functions/redeliver/decide-redelivery.ts';
 import { after, beginning, hour, minute } from '../fakes/clock.ts';
 

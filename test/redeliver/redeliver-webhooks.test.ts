@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { DeliveryRecord } from '../../functions/contracts/delivery-record.ts';
+import type { DeliveryRecord } from '../../functions/contracts/with-github/delivery-record.ts';
 import { redeliverWebhooks } from '../../functions/redeliver/redeliver-webhooks.ts';
 import { hour, minute } from '../fakes/clock.ts';
 import { aGitHubError } from '../fakes/github.ts';

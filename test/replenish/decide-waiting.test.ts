@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Profile } from '../../functions/contracts/profile.ts';
+import type { Profile } from '../../functions/contracts/with-infra/profile.ts';
 import { decideWaiting } from '../../functions/replenish/decide-waiting.ts';
 import { aJobRecord, aProfile } from '../fakes/builders.ts';
 import { after, beginning, hour } from '../fakes/clock.ts';

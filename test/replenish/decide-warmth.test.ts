@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { WarmWindow } from '../../functions/contracts/profile.ts';
-import { weekdays } from '../../functions/contracts/profile.ts';
+import type { WarmWindow } from '../../functions/contracts/with-infra/profile.ts';
+import { weekdays } from '../../functions/contracts/with-infra/profile.ts';
 import { minutesLeft, warmIdleMinutes } from '../../functions/replenish/decide-warmth.ts';
 
 const workdays = ['MON', 'TUE', 'WED', 'THU', 'FRI'] as const;

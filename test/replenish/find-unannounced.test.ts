@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Repository } from '../../functions/contracts/job.ts';
+import type { Repository } from '../../functions/contracts/between-rooms/job.ts';
 import { findUnannounced, type SweepPorts } from '../../functions/replenish/find-unannounced.ts';
 import { aJob, aJobRecord, prefix, type JobParts } from '../fakes/builders.ts';
 import { after, hour, minute } from '../fakes/clock.ts';

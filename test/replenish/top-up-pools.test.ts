@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import type { RunnerRecord } from '../../functions/contracts/ledger-records.ts';
-import type { LaunchMessage } from '../../functions/contracts/messages.ts';
-import type { Profile, WarmWindow } from '../../functions/contracts/profile.ts';
+import type { RunnerRecord } from '../../functions/contracts/between-rooms/ledger-records.ts';
+import type { LaunchMessage } from '../../functions/contracts/between-rooms/messages.ts';
+import type { Profile, WarmWindow } from '../../functions/contracts/with-infra/profile.ts';
 import { topUpPools } from '../../functions/replenish/top-up-pools.ts';
 import { aJobRecord, aLaunchedRunner, aProfile, prefix } from '../fakes/builders.ts';
 import { after, hour, minute } from '../fakes/clock.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chownSync, readFileSync } from 'node:fs';
-import { exitCodes } from '../../functions/contracts/exit-code.ts';
+import { exitCodes } from '../../functions/contracts/with-tasks/exit-code.ts';
 import { until } from '../until.ts';
 import { credentials } from './task-services.ts';
 import { lastLine, startRunner, Task } from './task.ts';

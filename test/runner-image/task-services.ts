@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { encodeClaim, type Claim } from '../../functions/contracts/claim.ts';
+import { encodeClaim, type Claim } from '../../functions/contracts/with-tasks/claim.ts';
 import { verifySignature } from '../emulators/aws/task-role.ts';
 
 export type Call = {

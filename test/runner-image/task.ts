@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Claim } from '../../functions/contracts/claim.ts';
+import type { Claim } from '../../functions/contracts/with-tasks/claim.ts';
 import { until } from '../until.ts';
 import { claimAt, TaskServices } from './task-services.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { RunnerRecord } from '../../functions/contracts/ledger-records.ts';
+import type { RunnerRecord } from '../../functions/contracts/between-rooms/ledger-records.ts';
 import { decideFate, isWorthALook, type Fate, type FateView } from '../../functions/scale-down/decide-fate.ts';
 import { aLaunchedRunner } from '../fakes/builders.ts';
 import { after, beginning, hour, minute } from '../fakes/clock.ts';

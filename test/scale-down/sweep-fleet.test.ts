@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { RunnerRecord } from '../../functions/contracts/ledger-records.ts';
+import type { RunnerRecord } from '../../functions/contracts/between-rooms/ledger-records.ts';
 import { sweepFleet } from '../../functions/scale-down/sweep-fleet.ts';
 import { aJob, aJobRecord, aLaunchedRunner, prefix } from '../fakes/builders.ts';
 import { after, beginning, hour, minute } from '../fakes/clock.ts';

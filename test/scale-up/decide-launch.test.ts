@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { RunnerRecord } from '../../functions/contracts/ledger-records.ts';
+import type { RunnerRecord } from '../../functions/contracts/between-rooms/ledger-records.ts';
 import { decideAfterLook, decideLaunch, type LaunchView } from '../../functions/scale-up/decide-launch.ts';
 import { aJobRecord, aLaunchedRunner, aProfile, aRunner } from '../fakes/builders.ts';
 import { after, beginning, hour, minute, second } from '../fakes/clock.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Arch } from '../../functions/contracts/runner-image.ts';
+import type { Arch } from '../../functions/contracts/with-infra/runner-image.ts';
 import { imageWatch } from '../../functions/scale-up/image-watch.ts';
 import { fakeClock, hour, second } from '../fakes/clock.ts';
 

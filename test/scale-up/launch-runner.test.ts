@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { MissingSecretError } from '../../functions/contracts/errors.ts';
-import type { Job } from '../../functions/contracts/job.ts';
-import type { LaunchMessage } from '../../functions/contracts/messages.ts';
+import { MissingSecretError } from '../../functions/contracts/with-github/errors.ts';
+import type { Job } from '../../functions/contracts/between-rooms/job.ts';
+import type { LaunchMessage } from '../../functions/contracts/between-rooms/messages.ts';
 import { launchRunner } from '../../functions/scale-up/launch-runner.ts';
 import { recordEvent } from '../../functions/track-jobs/record-event.ts';
 import { topUpPools } from '../../functions/replenish/top-up-pools.ts';

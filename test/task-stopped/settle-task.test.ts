@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import type { RunnerRecord } from '../../functions/contracts/ledger-records.ts';
-import { decodeStoppedTask } from '../../functions/contracts/stopped-task.ts';
+import type { RunnerRecord } from '../../functions/contracts/between-rooms/ledger-records.ts';
+import { decodeStoppedTask } from '../../functions/contracts/with-tasks/stopped-task.ts';
 import { settleTask } from '../../functions/task-stopped/settle-task.ts';
 import { aJobRecord, aLaunchedRunner, aProfile, aRunner, aStoppedTask, prefix } from '../fakes/builders.ts';
 import { recordCalls } from '../fakes/calls.ts';

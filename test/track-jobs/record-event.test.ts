@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Job } from '../../functions/contracts/job.ts';
-import type { JobEvent } from '../../functions/contracts/messages.ts';
+import type { Job } from '../../functions/contracts/between-rooms/job.ts';
+import type { JobEvent } from '../../functions/contracts/between-rooms/messages.ts';
 import { launchRunner } from '../../functions/scale-up/launch-runner.ts';
 import { recordEvent } from '../../functions/track-jobs/record-event.ts';
 import { aJob, aJobRecord, aLaunchedRunner, aProfile, prefix, queuedMessage } from '../fakes/builders.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { WorkflowJobDelivery } from '../../functions/contracts/delivery.ts';
+import type { WorkflowJobDelivery } from '../../functions/contracts/with-github/delivery.ts';
 import { decideDelivery } from '../../functions/webhook/decide-delivery.ts';
 import { aJob, aProfile, prefix, type JobParts } from '../fakes/builders.ts';
 

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { describe, expect, test } from '@jest/globals';
-import { MissingSecretError } from '../../functions/contracts/errors.ts';
+import { MissingSecretError } from '../../functions/contracts/with-github/errors.ts';
 import { receiveDelivery, type DeliveryRequest } from '../../functions/webhook/receive-delivery.ts';
 import { aProfile, prefix } from '../fakes/builders.ts';
 import { fakeWorld, webhookSecret, type FakeWorld } from '../fakes/world.ts';

@@ -1,7 +1,12 @@
-import type { ExplainedWait, JobNews, RecordedJob, UnservedLaunch } from '../../contracts/job-news.ts';
-import type { Job } from '../../contracts/job.ts';
-import { decodeJobRecord, jobOrder, recordVersion, type JobRecord } from '../../contracts/ledger-records.ts';
-import { askedForMs } from '../../contracts/limits.ts';
+import type { ExplainedWait, JobNews, RecordedJob, UnservedLaunch } from '../../contracts/between-rooms/job-news.ts';
+import type { Job } from '../../contracts/between-rooms/job.ts';
+import {
+  decodeJobRecord,
+  jobOrder,
+  recordVersion,
+  type JobRecord,
+} from '../../contracts/between-rooms/ledger-records.ts';
+import { askedForMs } from '../../contracts/with-infra/limits.ts';
 import { decodeEach, last, type Table } from './table.ts';
 
 /** GitHub keeps a job waiting for a day at most; a week more is for whoever asks what happened. */

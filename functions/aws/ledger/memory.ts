@@ -1,4 +1,4 @@
-import { decodeDeliveryCursor, type DeliveryCursor } from '../../contracts/ledger-records.ts';
+import { decodeDeliveryCursor, type DeliveryCursor } from '../../contracts/between-rooms/ledger-records.ts';
 import type { Table } from './table.ts';
 
 /** What the sweeps must remember from one run to the next. */

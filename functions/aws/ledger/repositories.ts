@@ -1,5 +1,5 @@
-import type { Repository } from '../../contracts/job.ts';
-import { decodeRepositoryRecord, type RepositoryRecord } from '../../contracts/ledger-records.ts';
+import type { Repository } from '../../contracts/between-rooms/job.ts';
+import { decodeRepositoryRecord, type RepositoryRecord } from '../../contracts/between-rooms/ledger-records.ts';
 import { decodeEach, type Table } from './table.ts';
 
 /** A repository without a job for so long is not asked any more. */

@@ -1,14 +1,14 @@
-import { claimKeyPrefix } from '../../contracts/claim.ts';
+import { claimKeyPrefix } from '../../contracts/with-tasks/claim.ts';
 import {
   decodeProfileRecord,
   decodeRunnerRecord,
   recordVersion,
   type ProfileRecord,
   type RunnerRecord,
-} from '../../contracts/ledger-records.ts';
-import type { LeaseRequest, LeaseResult } from '../../contracts/lease.ts';
-import type { Ending } from '../../contracts/reasons.ts';
-import { breakerPauseMs, claimLifetimeMs } from '../../contracts/limits.ts';
+} from '../../contracts/between-rooms/ledger-records.ts';
+import type { LeaseRequest, LeaseResult } from '../../contracts/between-rooms/lease.ts';
+import type { Ending } from '../../contracts/with-infra/reasons.ts';
+import { breakerPauseMs, claimLifetimeMs } from '../../contracts/with-infra/limits.ts';
 import { keyOf as jobKeyOf } from './jobs.ts';
 import { scopeKeyOf } from './scopes.ts';
 import { decodeEach, last, type Act, type Table } from './table.ts';

@@ -1,4 +1,4 @@
-import { decodeScopeRecord, type ScopeRecord } from '../../contracts/ledger-records.ts';
+import { decodeScopeRecord, type ScopeRecord } from '../../contracts/between-rooms/ledger-records.ts';
 import type { Table } from './table.ts';
 
 export type ScopeLedger = {

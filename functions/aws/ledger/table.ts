@@ -15,9 +15,9 @@ import {
   UpdateCommand,
   type TransactWriteCommandInput,
 } from '@aws-sdk/lib-dynamodb';
-import { openIndex } from '../../contracts/table-shape.ts';
+import { openIndex } from '../../contracts/with-infra/table-shape.ts';
 import { clientOptions } from '../requests.ts';
-import { messageOf } from '../../contracts/errors.ts';
+import { messageOf } from '../../contracts/with-github/errors.ts';
 
 export type Item = Readonly<Record<string, unknown>>;
 

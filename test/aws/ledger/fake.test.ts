@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { JobState } from '../../../functions/contracts/ledger-records.ts';
-import { endings } from '../../../functions/contracts/reasons.ts';
+import type { JobState } from '../../../functions/contracts/between-rooms/ledger-records.ts';
+import { endings } from '../../../functions/contracts/with-infra/reasons.ts';
 import { aJob, prefix } from '../../fakes/builders.ts';
 import { minute } from '../../fakes/clock.ts';
 import { describedDynamo, dynamoLedger, memoryLedger, type Ledger } from './ledgers.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import type { JobState } from '../../../functions/contracts/ledger-records.ts';
-import { askedForMs } from '../../../functions/contracts/limits.ts';
+import type { JobState } from '../../../functions/contracts/between-rooms/ledger-records.ts';
+import { askedForMs } from '../../../functions/contracts/with-infra/limits.ts';
 import { aJob } from '../../fakes/builders.ts';
 import { after, minute } from '../../fakes/clock.ts';
 import { describeLedgers, together, type Ledger } from './ledgers.ts';

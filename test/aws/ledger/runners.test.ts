@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { LeaseRequest } from '../../../functions/contracts/lease.ts';
+import type { LeaseRequest } from '../../../functions/contracts/between-rooms/lease.ts';
 import { aJob, prefix } from '../../fakes/builders.ts';
 import { after, hour, minute, second } from '../../fakes/clock.ts';
 import { describeLedgers, together, type Ledger } from './ledgers.ts';

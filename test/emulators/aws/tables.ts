@@ -1,5 +1,5 @@
 import type { CreateTableCommandInput } from '@aws-sdk/client-dynamodb';
-import { claimKeyPrefix } from '../../../functions/contracts/claim.ts';
+import { claimKeyPrefix } from '../../../functions/contracts/with-tasks/claim.ts';
 import type { Clock } from '../clock.ts';
 import type { OnCall } from './aws-call.ts';
 import { AwsError, canonicalJson, JsonService, sha256, type Call, type Failure } from './aws-json.ts';

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { parseJson } from './json.ts';
+import { parseJson } from '../with-github/json.ts';
 import { jobSchema } from './job.ts';
 
 const text = v.pipe(v.string(), v.minLength(1));

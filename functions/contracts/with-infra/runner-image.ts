@@ -1,4 +1,4 @@
-import type { RunnerRelease } from './claim.ts';
+import type { RunnerRelease } from '../with-tasks/claim.ts';
 import type { Profile } from './profile.ts';
 
 export type Arch = Profile['arch'];

@@ -5,8 +5,8 @@ import {
   encodeNames,
   type Choices,
   type NamesToEncode,
-} from '../../functions/contracts/settings.ts';
-import { aProfile } from '../fakes/builders.ts';
+} from '../../../functions/contracts/with-infra/settings.ts';
+import { aProfile } from '../../fakes/builders.ts';
 
 const warm = { scope: 'acme', count: 2, days: ['MON' as const], from: '08:00', to: '18:00', timezone: 'Europe/Berlin' };
 const choices: Choices = {

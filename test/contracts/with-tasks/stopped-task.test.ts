@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { decodeStoppedTask } from '../../functions/contracts/stopped-task.ts';
+import { decodeStoppedTask } from '../../../functions/contracts/with-tasks/stopped-task.ts';
 
 const arn = 'arn:aws:ecs:us-east-1:111122223333:task/runners/0123abcd';
 /** The `detail` of an ECS Task State Change, as AWS documents its shape. */

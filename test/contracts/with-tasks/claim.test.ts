@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { decodeClaim, encodeClaim, type Claim } from '../../functions/contracts/claim.ts';
+import { decodeClaim, encodeClaim, type Claim } from '../../../functions/contracts/with-tasks/claim.ts';
 
 const claim: Claim = {
   url: 'https://github.com/acme',

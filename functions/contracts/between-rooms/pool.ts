@@ -1,4 +1,4 @@
-import type { Profile } from './profile.ts';
+import type { Profile } from '../with-infra/profile.ts';
 
 /** Names a pool: profile, scope and runner group. Runners of one pool can stand in for each other. */
 export function poolOf(profile: Profile, scope: string): string {

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { jobSchema } from './job.ts';
-import { endings, waitReasons } from './reasons.ts';
+import { endings, waitReasons } from '../with-infra/reasons.ts';
 
 const text = v.pipe(v.string(), v.minLength(1));
 const count = v.pipe(v.number(), v.integer());

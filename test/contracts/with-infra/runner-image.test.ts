@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { buildVariables, describeImage, imageTag } from '../../functions/contracts/runner-image.ts';
+import { buildVariables, describeImage, imageTag } from '../../../functions/contracts/with-infra/runner-image.ts';
 
 const release = {
   version: '2.336.0',
@@ -9,7 +9,7 @@ const release = {
   sha256: 'a'.repeat(64),
 };
 const arches = ['x64', 'arm64'] as const;
-const script = readFileSync(new URL('../../runner-image/build-image.sh', import.meta.url), 'utf8');
+const script = readFileSync(new URL('../../../runner-image/build-image.sh', import.meta.url), 'utf8');
 /** What CodeBuild's own project tells every build; see infra/runner-image.ts. */
 const toldByTheProject = ['REPOSITORY_URI', 'SUDO', 'BUILD_TOOLS'];
 

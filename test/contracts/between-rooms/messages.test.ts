@@ -5,9 +5,9 @@ import {
   encodeMessage,
   type JobEvent,
   type LaunchMessage,
-} from '../../functions/contracts/messages.ts';
-import { aJob, launchMessage, queuedMessage } from '../fakes/builders.ts';
-import { after, beginning } from '../fakes/clock.ts';
+} from '../../../functions/contracts/between-rooms/messages.ts';
+import { aJob, launchMessage, queuedMessage } from '../../fakes/builders.ts';
+import { after, beginning } from '../../fakes/clock.ts';
 
 const warm: LaunchMessage = {
   version: 1,

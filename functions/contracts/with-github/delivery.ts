@@ -1,7 +1,7 @@
 import type { EmitterWebhookEvent } from '@octokit/webhooks';
 import * as v from 'valibot';
 import { parseJson } from './json.ts';
-import type { Job } from './job.ts';
+import type { Job } from '../between-rooms/job.ts';
 
 const id = v.pipe(v.union([v.string(), v.number()]), v.transform(String), v.regex(/^\d+$/, 'must be a whole number'));
 const date = v.pipe(

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { capacityOf, isFargate, isSpot, providersOf } from '../../functions/contracts/providers.ts';
+import { capacityOf, isFargate, isSpot, providersOf } from '../../../functions/contracts/with-infra/providers.ts';
 
 const onFargate = providersOf('github-runners-ci', { name: 'small', docker: false });
 const onInstances = providersOf('github-runners-ci', { name: 'small', docker: true });

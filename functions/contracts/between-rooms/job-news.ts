@@ -1,5 +1,5 @@
 import type { JobRecord, JobState } from './ledger-records.ts';
-import type { WaitReason } from './reasons.ts';
+import type { WaitReason } from '../with-infra/reasons.ts';
 
 /** What the ledger is told of a job. */
 export type JobNews = {

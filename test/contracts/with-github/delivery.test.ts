@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module';
 import { describe, expect, test } from '@jest/globals';
-import { decodeWorkflowJob } from '../../functions/contracts/delivery.ts';
-import { parseJson } from '../../functions/contracts/json.ts';
-import { decodeLaunchMessage, encodeMessage } from '../../functions/contracts/messages.ts';
-import { queuedMessage } from '../fakes/builders.ts';
+import { decodeWorkflowJob } from '../../../functions/contracts/with-github/delivery.ts';
+import { parseJson } from '../../../functions/contracts/with-github/json.ts';
+import { decodeLaunchMessage, encodeMessage } from '../../../functions/contracts/between-rooms/messages.ts';
+import { queuedMessage } from '../../fakes/builders.ts';
 
 type Payload = {
   readonly action: string;
