@@ -8,7 +8,10 @@ import { receiveDelivery } from './receive-delivery.ts';
 const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);
 const { log, count, flush } = telemetry('webhook', settings.fleet);
 const queues = jobQueues(settings.queues);
-const secrets = secretReader();
+const secrets = secretReader({
+  attempts: 8,
+  onStale: (parameter, error) => log('warn', 'secret: not read anew', { parameter, error }),
+});
 const ports = {
   now: Date.now,
   fleet: fleetOf(settings),

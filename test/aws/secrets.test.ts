@@ -13,6 +13,7 @@ let client: SSMClient;
 let secrets: SecretReader;
 let name: string;
 let names = 0;
+let stale: (readonly [parameter: string, error: string])[];
 
 beforeAll(async () => {
   parameters = await Parameters.start({ clock });
@@ -25,7 +26,13 @@ afterAll(async () => {
 });
 beforeEach(() => {
   name = `/ci/secret-${++names}`;
-  secrets = secretReader({ client, now: () => clock.now() });
+  stale = [];
+  secrets = secretReader({
+    client,
+    now: () => clock.now(),
+    random: () => 0.5,
+    onStale: (parameter, error) => stale.push([parameter, (error as Error).name]),
+  });
 });
 
 /** How many calls to Parameter Store something takes. */
@@ -34,6 +41,20 @@ const callsOf = async (act: () => Promise<unknown>): Promise<number> => {
   await act();
   return (parameters.service.calls.get('GetParameter') ?? 0) - before;
 };
+
+/** A Parameter Store for one test, which may leave it broken. */
+async function withOwnStore(
+  act: (own: { readonly store: Parameters; readonly reader: SecretReader }) => Promise<void>,
+): Promise<void> {
+  const store = await Parameters.start({ clock });
+  const ownClient = new SSMClient({ ...clientOptions, endpoint: store.url });
+  try {
+    await act({ store, reader: secretReader({ client: ownClient, now: () => clock.now() }) });
+  } finally {
+    ownClient.destroy();
+    await store.stop();
+  }
+}
 
 describe('a secret', () => {
   test('is read in clear and believed for five minutes', async () => {
@@ -79,6 +100,88 @@ describe('a secret', () => {
     expect(await secrets.read(name)).toBe('one');
   });
 
+  test('that is known outlives a failure to read it anew, which is told', async () => {
+    parameters.put(name, 'one');
+    await secrets.read(name);
+    clock.advance(5 * minute);
+    parameters.put(name, 'two');
+    parameters.failNext('GetParameter', { type: 'InternalServerError' }, 3);
+    expect(await secrets.read(name)).toBe('one');
+    expect(stale).toEqual([[name, 'InternalServerError']]);
+  });
+
+  test('that is known is looked for again ten seconds after a failure, not at each call', async () => {
+    parameters.put(name, 'one');
+    await secrets.read(name);
+    clock.advance(5 * minute);
+    parameters.put(name, 'two');
+    parameters.failNext('GetParameter', { type: 'InternalServerError' }, 3);
+    await secrets.read(name);
+    expect(await callsOf(async () => [await secrets.read(name), await secrets.read(name)])).toBe(0);
+    clock.advance(9000);
+    expect(await callsOf(async () => secrets.read(name))).toBe(0);
+    clock.advance(1000);
+    expect(await secrets.read(name)).toBe('two');
+    expect(stale).toHaveLength(1);
+  });
+
+  test('that is known is given when Parameter Store hangs', async () => {
+    const { promise: never, resolve } = Promise.withResolvers<void>();
+    await withOwnStore(async ({ store, reader }) => {
+      store.put(name, 'one');
+      await reader.read(name);
+      store.service.beforeCall = async () => never;
+      clock.advance(6 * minute);
+      const begun = performance.now();
+      const value = await reader.read(name).finally(resolve);
+      expect(value).toBe('one');
+      // A request alone may take five seconds, and there are three.
+      expect(performance.now() - begun).toBeLessThan(4500);
+    });
+  });
+
+  test('that was taken away is missing: that is an answer and no failure', async () => {
+    await withOwnStore(async ({ store, reader }) => {
+      store.put(name, 'one');
+      await reader.read(name);
+      store.failNext('GetParameter', { type: 'ParameterNotFound' });
+      clock.advance(6 * minute);
+      await expect(reader.read(name)).rejects.toThrow(MissingSecretError);
+    });
+  });
+
+  test('that was emptied is missing too', async () => {
+    parameters.put(name, 'one');
+    await secrets.read(name);
+    parameters.put(name, ' ');
+    clock.advance(5 * minute);
+    await expect(secrets.read(name)).rejects.toThrow(MissingSecretError);
+  });
+
+  test.each([
+    ['four minutes at least', 0, 4 * minute],
+    ['six minutes at most', 0.999, 6 * minute],
+  ])('is believed for %s, so that copies of one moment are not renewed in one moment', async (_, chance, believed) => {
+    const reader = secretReader({ client, now: () => clock.now(), random: () => chance });
+    parameters.put(name, 'one');
+    await reader.read(name);
+    clock.advance(believed - minute / 2);
+    expect(await callsOf(async () => reader.read(name))).toBe(0);
+    clock.advance(minute / 2);
+    expect(await callsOf(async () => reader.read(name))).toBe(1);
+  });
+
+  test('is asked for as often as the reader was told', async () => {
+    parameters.put(name, 'one');
+    process.env['AWS_ENDPOINT_URL_SSM'] = parameters.url;
+    parameters.failNext('GetParameter', { type: 'InternalServerError' }, 4);
+    try {
+      expect(await secretReader({ attempts: 5 }).read(name)).toBe('one');
+    } finally {
+      delete process.env['AWS_ENDPOINT_URL_SSM'];
+    }
+  });
+
   test('survives being throttled for a moment', async () => {
     parameters.put(name, 'one');
     parameters.failNext('GetParameter', { type: 'ThrottlingException' }, 2);
@@ -121,9 +224,23 @@ describe('a list of secrets', () => {
     expect(await secrets.readList(name)).toEqual(['new', 'old']);
   });
 
-  test('loses blanks around each line, which no one sees', async () => {
+  test('has each line with the blanks around it and without: nobody sees whether they belong to it', async () => {
     parameters.put(name, 'new \r\n old\n');
-    expect(await secrets.readList(name)).toEqual(['new', 'old']);
+    expect(await secrets.readList(name)).toEqual(['new ', 'new', ' old', 'old']);
+  });
+
+  test('loses no blank at its very beginning or end', async () => {
+    parameters.put(name, ' it begins and ends with a blank ');
+    expect(await secrets.readList(name)).toContain(' it begins and ends with a blank ');
+  });
+
+  test('outlives a failure to look again for a wrong signature', async () => {
+    parameters.put(name, 'good');
+    await secrets.readList(name);
+    clock.advance(minute);
+    parameters.failNext('GetParameter', { type: 'InternalServerError' }, 3);
+    expect(await secrets.readList(name, { fresh: true })).toEqual(['good']);
+    expect(await secrets.readList(name)).toEqual(['good']);
   });
 
   test('is read anew on demand, once a minute at most', async () => {
