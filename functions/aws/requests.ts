@@ -22,8 +22,11 @@ export function withinSeconds(seconds: number): { readonly abortSignal: AbortSig
 export function isPassing(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if ('$fault' in error) return error.$fault === 'server' || '$retryable' in error || passing.has(error.name);
-  return passing.has(error.name) || ('code' in error && typeof error.code === 'string');
+  return passing.has(error.name) || ('code' in error && typeof error.code === 'string' && !ours.test(error.code));
 }
+
+/** What Node says of its own arguments: `ERR_INVALID_URL`. Every other code is of the network, a certificate's included. */
+const ours = /^ERR_(?!SSL_|TLS_)/;
 
 const passing = new Set([
   'TimeoutError',

@@ -1,8 +1,9 @@
 import { createAppAuth } from '@octokit/auth-app';
 import { Octokit } from '@octokit/rest';
-import { GitHubError } from '../contracts/with-github/errors.ts';
+import { GitHubError, MissingSecretError } from '../contracts/with-github/errors.ts';
 import type { RateLimit } from '../contracts/with-github/rate-limit.ts';
 import { RateLimits } from './rate-limits.ts';
+import { readAppId, readAppKey } from './read-app-key.ts';
 import { rememberAnswers } from './remember-answers.ts';
 import { translateError } from './translate-error.ts';
 
@@ -36,13 +37,31 @@ export function appClient({
   const installations = new Map<string, Installation>();
   const limits = new RateLimits(now);
 
+  /** @throws MissingSecretError naming the parameter, never what is in it */
+  async function readIdentity(): Promise<{ readonly appId: string; readonly privateKey: string }> {
+    const [id, key] = await Promise.all([secrets.read(parameters.appId), secrets.read(parameters.appKey)]);
+    const appId = readAppId(id);
+    if (appId === undefined) {
+      throw new MissingSecretError(
+        `the parameter ${parameters.appId} must hold the App's id, which is a number, or its client id, which begins with "Iv", and it does not`,
+      );
+    }
+    const privateKey = readAppKey(key);
+    if (privateKey === undefined) {
+      throw new MissingSecretError(
+        `the parameter ${parameters.appKey} must hold an RSA private key in PEM form, and it does not`,
+      );
+    }
+    return { appId, privateKey };
+  }
+
   async function octokitFor(scope: string, installationId?: number): Promise<Octokit> {
-    const [appId, privateKey] = await Promise.all([secrets.read(parameters.appId), secrets.read(parameters.appKey)]);
+    const identity = await readIdentity();
     const octokit = new Octokit({
       baseUrl: apiUrl,
       userAgent: 'fargate-github-runners',
       authStrategy: createAppAuth,
-      auth: { appId, privateKey, ...(installationId !== undefined && { installationId }) },
+      auth: { ...identity, ...(installationId !== undefined && { installationId }) },
       // Nothing but our own lines goes to the log.
       log: { debug: ignore, info: ignore, warn: ignore, error: ignore },
     });

@@ -37,12 +37,14 @@ export class RateLimits {
 
   #note(scope: string, headers: Headers, spent: number): void {
     const { 'x-ratelimit-limit': limit, 'x-ratelimit-remaining': remaining, 'x-ratelimit-reset': reset } = headers;
-    if (limit === undefined || remaining === undefined || Number(limit) === 0) return;
+    if (!(Number(limit) > 0) || !(Number(remaining) >= 0)) return;
+    // A limit begins anew after an hour at most. A time that is wrong must not keep the scope back for longer.
+    const atMost = this.#now() + 3_600_000;
     this.#limits.set(scope, {
       limit: Number(limit),
       remaining: Number(remaining),
       spent: (this.#limits.get(scope)?.spent ?? 0) + spent,
-      resetAt: reset === undefined ? this.#now() + 3_600_000 : Number(reset) * 1000,
+      resetAt: Number(reset) > 0 ? Math.min(Number(reset) * 1000, atMost) : atMost,
     });
   }
 }

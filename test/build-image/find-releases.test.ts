@@ -49,6 +49,13 @@ describe('the runner to build with', () => {
   });
 
   test.each([
+    ['the App key cannot be read', new MissingSecretError('the parameter /app-key must hold an RSA private key')],
+    ['the certificate of GitHub is not trusted', aGitHubError('refused')],
+  ])('is the newest public one when %s: waiting would not help', async (_, failure) => {
+    expect(await find({ acme: failure }).found).toEqual(publicOnes);
+  });
+
+  test.each([
     ['GitHub is down', aGitHubError('unavailable')],
     ['its rate limit is used up', aGitHubError('rate-limited')],
     ['AWS does not tell the App key', new Error('socket hang up')],

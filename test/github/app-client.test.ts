@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { MissingSecretError } from '../../functions/contracts/with-github/errors.ts';
 import { githubRunners } from '../../functions/github/runners.ts';
 import { errorOf, startApp, type AppOnAcme } from './start-app.ts';
 
@@ -136,8 +137,8 @@ describe('a call in a scope', () => {
 
   test('asks for the secrets again when they were not there', async () => {
     const { appKey } = acme.secrets;
-    Object.assign(acme.secrets, { appKey: undefined });
-    await expect(acme.app.inScope('acme')).rejects.toThrow('privateKey');
+    acme.secrets.appKey = '';
+    await expect(acme.app.inScope('acme')).rejects.toThrow('appKey');
     acme.secrets.appKey = appKey;
     expect((await listRuns()).status).toBe(200);
   });
@@ -230,10 +231,48 @@ describe('what GitHub says no with', () => {
   test('names whom was asked for, not the pattern of the path', async () => {
     expect((await errorOf(listRuns('acme', 'none'))).message).toContain('/repos/acme/none/actions/runs');
   });
+});
 
-  test('is a key that cannot be read, which asking again will not help', async () => {
-    acme.secrets.appKey = 'no key';
-    expect(await errorOf(listRuns())).toMatchObject({ kind: 'refused' });
+describe('the identity of the App', () => {
+  test.each([
+    ['the base64 of its PEM', (pem: string) => Buffer.from(pem).toString('base64')],
+    ['one line', (pem: string) => pem.trim().replaceAll('\n', ' ')],
+    ['a quoted text', (pem: string) => JSON.stringify(pem)],
+  ])('may hold its key as %s', async (_, store) => {
+    acme.secrets.appKey = store(acme.secrets.appKey);
+    expect((await listRuns()).status).toBe(200);
+  });
+
+  test.each([
+    ['a client id', () => acme.github.app.clientId],
+    ['an id in quotes', () => `"${acme.github.app.id}"`],
+  ])('may be %s', async (_, id) => {
+    acme.secrets.appId = id();
+    expect((await listRuns()).status).toBe(200);
+  });
+
+  test('that is no key is missing: its parameter is named, and nothing of it is told', async () => {
+    acme.secrets.appKey = acme.secrets.appKey.slice(0, 1000);
+    const failure = listRuns().catch((error: unknown) => error);
+    expect(await failure).toEqual(
+      new MissingSecretError('the parameter appKey must hold an RSA private key in PEM form, and it does not'),
+    );
+    expect(operations()).toEqual([]);
+  });
+
+  test('that is no id is missing: its parameter is named, and nothing of it is told', async () => {
+    acme.secrets.appId = 'my-app';
+    const failure = listRuns().catch((error: unknown) => error);
+    expect(await failure).toEqual(
+      new MissingSecretError(
+        'the parameter appId must hold the App\'s id, which is a number, or its client id, which begins with "Iv", and it does not',
+      ),
+    );
+  });
+
+  test("that is another App's is refused by GitHub", async () => {
+    acme.secrets.appId = '999';
+    expect(await errorOf(listRuns())).toMatchObject({ kind: 'refused', status: 401 });
   });
 });
 
@@ -276,6 +315,34 @@ describe('the rate limit', () => {
     expect(acme.app.rateLimit('acme')).toMatchObject({ remaining: 99 });
     acme.clock.advance(2 * minute);
     expect(acme.app.rateLimit('acme')).toBeUndefined();
+  });
+});
+
+describe('a rate limit whose numbers are odd', () => {
+  const answerWith = (headers: Record<string, string>) => {
+    acme.github.behave({ failRequests: () => ({ status: 422, headers }) });
+  };
+
+  test.each([
+    ['in a year', () => String(acme.clock.now() / 1000 + 31_536_000)],
+    ['at no time', () => 'soon'],
+  ])('is believed for an hour when it begins anew %s', async (_, reset) => {
+    await listRuns();
+    answerWith({ 'x-ratelimit-limit': '5000', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': reset() });
+    await errorOf(listRuns());
+    expect(acme.app.rateLimit('acme')).toMatchObject({ remaining: 0 });
+    acme.clock.advance(60 * minute + 1000);
+    expect(acme.app.rateLimit('acme')).toBeUndefined();
+  });
+
+  test('is not believed', async () => {
+    await listRuns();
+    const before = acme.app.rateLimit('acme');
+    answerWith({ 'x-ratelimit-limit': '5000', 'x-ratelimit-remaining': 'few' });
+    await errorOf(listRuns());
+    answerWith({ 'x-ratelimit-limit': '0', 'x-ratelimit-remaining': '0' });
+    await errorOf(listRuns());
+    expect(acme.app.rateLimit('acme')).toEqual(before);
   });
 });
 

@@ -87,6 +87,8 @@ describe('the newest public runner', () => {
   test('is not known when nobody answers', async () => {
     const { port } = server.address() as AddressInfo;
     await close();
-    await expect(findPublicReleases({ baseUrl: `http://127.0.0.1:${port}` })).rejects.toMatchObject({ status: 500 });
+    await expect(findPublicReleases({ baseUrl: `http://127.0.0.1:${port}` })).rejects.toMatchObject({
+      kind: 'unavailable',
+    });
   });
 });

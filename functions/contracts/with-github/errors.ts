@@ -28,7 +28,7 @@ export class GitHubError extends Error {
   }
 }
 
-/** A secret that must be in the parameter store and is not. */
+/** A secret that must be in the parameter store and is not, or is something else. The message names the parameter, never its value. */
 export class MissingSecretError extends Error {
   override readonly name = 'MissingSecretError';
 }
