@@ -13,6 +13,9 @@ export const slowClientOptions = {
   requestHandler: { requestTimeout: 10_000, connectionTimeout: 2000, throwOnRequestTimeout: true },
 } as const;
 
+/** For a call whose lost answer the caller must hear of: a repetition inside the SDK would hide it. */
+export const onceClientOptions = { ...slowClientOptions, maxAttempts: 1 } as const;
+
 /** Whatever is asked of ECS, attempts and all, is over by then: the message is handled again instead. */
 export function withinSeconds(seconds: number): { readonly abortSignal: AbortSignal } {
   return { abortSignal: AbortSignal.timeout(seconds * 1000) };

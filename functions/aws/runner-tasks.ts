@@ -16,11 +16,14 @@ import { isFargate, isSpot } from '../contracts/with-infra/providers.ts';
 import type { Settings } from '../contracts/with-infra/settings.ts';
 import { decodeStoppedTask, runnerContainer } from '../contracts/with-tasks/stopped-task.ts';
 import type { RunnerTask, RunResult, TaskOrder } from '../contracts/with-tasks/task-order.ts';
-import { slowClientOptions, withinSeconds } from './requests.ts';
+import { onceClientOptions, slowClientOptions, withinSeconds } from './requests.ts';
 
 export type RunnerTasks = {
+  /** One call, never repeated in here. What it throws says nothing of whether a task was started: see `findRunning`. */
   readonly runTask: (order: TaskOrder) => Promise<RunResult>;
   readonly stopTask: (taskArn: string, reason: string) => Promise<void>;
+  /** The ARN of a task of this runner that is meant to run, started or on its way. ECS may show it some seconds late. */
+  readonly findRunning: (runnerId: string) => Promise<string | undefined>;
   /** Every task of one runner that ECS still knows, running or stopped. ECS forgets a stopped one after an hour. */
   readonly findTasks: (runner: {
     readonly runnerId: string;
@@ -36,12 +39,21 @@ export type RunnerTasks = {
   readonly listInstances: () => Promise<readonly string[]>;
 };
 
+type EcsClients = {
+  readonly client: ECSClient;
+  /** For RunTask. It must not repeat a call by itself. */
+  readonly onceClient: ECSClient;
+};
+
 const describeAtOnce = 100;
 const scopeTag = 'github-runners:scope';
 
 export function runnerTasks(
   settings: Pick<Settings, 'tasks' | 'prefix'>,
-  client: ECSClient = new ECSClient(slowClientOptions),
+  { client, onceClient }: EcsClients = {
+    client: new ECSClient(slowClientOptions),
+    onceClient: new ECSClient(onceClientOptions),
+  },
 ): RunnerTasks {
   const { cluster } = settings.tasks;
 
@@ -74,7 +86,7 @@ export function runnerTasks(
   return {
     runTask: async (order) => {
       try {
-        const { tasks = [], failures = [] } = await client.send(
+        const { tasks = [], failures = [] } = await onceClient.send(
           new RunTaskCommand({
             cluster,
             taskDefinition: order.taskDefinition,
@@ -97,7 +109,7 @@ export function runnerTasks(
         const taskArn = tasks[0]?.taskArn;
         if (taskArn !== undefined) return { kind: 'started', taskArn };
         const detail = failures.map(({ reason, detail: more }) => [reason, more].filter(Boolean).join(': ')).join('; ');
-        return { kind: /limit on the number of vCPUs/i.test(detail) ? 'quota' : 'no-capacity', detail };
+        return { kind: shortageIn(detail) ?? 'no-capacity', detail };
       } catch (error) {
         return runFailure(error);
       }
@@ -111,6 +123,7 @@ export function runnerTasks(
         throw error;
       }
     },
+    findRunning: async (runnerId) => (await list({ startedBy: runnerId }))[0],
     findTasks: async ({ runnerId, taskArn }) => {
       // Next to startedBy no other filter is allowed, and alone it shows what is meant to run.
       const running = await list({ startedBy: runnerId });
@@ -165,14 +178,8 @@ function runFailure(error: unknown): RunResult {
     if (taskArn !== undefined) return { kind: 'started', taskArn };
     throw error;
   }
-  // ECS wraps a throttled EC2 call into InvalidParameterException: https://github.com/dask/dask-cloudprovider/issues/56
-  if (error.name === 'ThrottlingException' || /RequestLimitExceeded|Rate exceeded/i.test(error.message)) {
-    return { kind: 'throttled', detail };
-  }
-  if (/limit on the number of vCPUs/i.test(error.message)) return { kind: 'quota', detail };
-  // So many tasks wait for their Managed Instances that ECS takes no more: others get theirs meanwhile.
-  if (error instanceof ClientException && /\bPROVISIONING\b/.test(error.message)) return { kind: 'quota', detail };
-  if (/Capacity is unavailable/i.test(error.message)) return { kind: 'no-capacity', detail };
+  const shortage = shortageIn(error.message) ?? (error.name === 'ThrottlingException' ? 'throttled' : undefined);
+  if (shortage !== undefined) return { kind: shortage, detail };
   if (
     error instanceof ClientException ||
     error instanceof InvalidParameterException ||
@@ -183,6 +190,24 @@ function runFailure(error: unknown): RunResult {
   }
   throw error;
 }
+
+/** What passes by itself or with a raised quota, by the words of AWS: the same words come as a failure and in several exceptions. */
+function shortageIn(text: string): 'quota' | 'throttled' | 'no-capacity' | undefined {
+  if (quotas.some((words) => words.test(text))) return 'quota';
+  // ECS wraps a throttled EC2 call into InvalidParameterException: https://github.com/dask/dask-cloudprovider/issues/56
+  if (/RequestLimitExceeded|Rate exceeded/i.test(text)) return 'throttled';
+  return /Capacity is unavailable/i.test(text) ? 'no-capacity' : undefined;
+}
+
+const quotas = [
+  // "vCPUs", and in new accounts "tasks" or "spot tasks": https://github.com/aws/copilot-cli/issues/2685
+  /limit on the number of (\S+ ){0,3}(vCPUs|tasks)/i,
+  // A new account may run small tasks only: https://github.com/dask/dask-cloudprovider/pull/300
+  /configuration is above your limit/i,
+  // So many tasks wait for their Managed Instances that ECS takes no more: others get theirs meanwhile.
+  // https://github.com/DIAGNijmegen/rse-grand-challenge/pull/2013
+  /provisioning capacity limit|limit of tasks in the PROVISIONING/i,
+];
 
 const refusals = new Set([
   'AccessDeniedException',

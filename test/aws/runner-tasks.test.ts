@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ECSClient } from '@aws-sdk/client-ecs';
-import { slowClientOptions } from '../../functions/aws/requests.ts';
+import { onceClientOptions, slowClientOptions } from '../../functions/aws/requests.ts';
 import { runnerTasks, type RunnerTasks } from '../../functions/aws/runner-tasks.ts';
 import { providersOf } from '../../functions/contracts/with-infra/providers.ts';
 import type { Settings } from '../../functions/contracts/with-infra/settings.ts';
@@ -29,7 +29,7 @@ const prefix = 'ci-1a2b3c';
 const providers = providersOf('github-runners-ci', { name: 'docker', docker: true });
 let clock: TurnableClock;
 let ecs: Ecs;
-let client: ECSClient;
+let clients: Record<'client' | 'onceClient', ECSClient>;
 let tasks: RunnerTasks;
 
 beforeEach(async () => {
@@ -49,11 +49,14 @@ beforeEach(async () => {
     ],
   });
   ecs.startedByMustBeAlone = true;
-  client = new ECSClient({ ...slowClientOptions, endpoint: ecs.url });
-  tasks = runnerTasks({ prefix, tasks: settingsOf(ecs) }, client);
+  clients = {
+    client: new ECSClient({ ...slowClientOptions, endpoint: ecs.url }),
+    onceClient: new ECSClient({ ...onceClientOptions, endpoint: ecs.url }),
+  };
+  tasks = runnerTasks({ prefix, tasks: settingsOf(ecs) }, clients);
 });
 afterEach(async () => {
-  client.destroy();
+  for (const client of Object.values(clients)) client.destroy();
   await ecs.stop();
   clock.stop();
 });
@@ -95,10 +98,13 @@ describe('running a task', () => {
     expect(ecs.tasks.size).toBe(1);
   });
 
-  test('starts one when the answer to the first call was lost on its way', async () => {
+  test('says when the answer was lost on its way, and does not ask again by itself', async () => {
     ecs.failNext('RunTask', { type: 'ServerException', after: true });
-    const taskArn = await start();
-    expect([...ecs.tasks.keys()]).toEqual([taskArn]);
+    await expect(tasks.runTask(order())).rejects.toMatchObject({ name: 'ServerException' });
+    expect(ecs.service.calls.get('RunTask')).toBe(1);
+    const [taskArn] = ecs.tasks.keys();
+    expect(await tasks.findRunning(`${prefix}-1-1`)).toBe(taskArn);
+    expect(await tasks.runTask(order())).toEqual({ kind: 'started', taskArn });
   });
 
   test('with the other provider is another call, not a repetition with other parameters', async () => {
@@ -128,9 +134,28 @@ describe('running a task', () => {
   });
 
   test.each([
+    ["You've reached the limit on the number of tasks you can run concurrently", 'quota'],
+    ["You've reached the limit on the number of spot tasks you can run concurrently.", 'quota'],
+    ['Rate exceeded', 'throttled'],
+    ['RESOURCE:ENI', 'no-capacity'],
+  ])('that fails for the reason %j says %s', async (reason, kind) => {
+    const failing = { send: async () => Promise.resolve({ tasks: [], failures: [{ reason }] }) } as never;
+    const settings = { prefix, tasks: settingsOf(ecs) };
+    expect(await runnerTasks(settings, { ...clients, onceClient: failing }).runTask(order())).toEqual({
+      kind,
+      detail: reason,
+    });
+  });
+
+  test.each([
     ['ThrottlingException', undefined, 'throttled'],
     ['InvalidParameterException', 'EC2 said RequestLimitExceeded', 'throttled'],
     ['ClientException', "You've reached the limit on the number of vCPUs you can run concurrently", 'quota'],
+    ['ClientException', "You've reached the limit on the number of tasks you can run concurrently", 'quota'],
+    ['InvalidParameterException', "You've reached the limit on the number of spot tasks you can run", 'quota'],
+    ['ThrottlingException', "You've reached the limit on the number of vCPUs you can run concurrently", 'quota'],
+    ['ClientException', 'The requested CPU configuration is above your limit', 'quota'],
+    ['ClientException', 'Tasks provisioning capacity limit exceeded.', 'quota'],
     ['ClientException', 'Capacity is unavailable at this time.', 'no-capacity'],
     ['ClientException', 'You have reached the limit of tasks in the PROVISIONING state of this cluster', 'quota'],
     ['ClientException', 'TaskDefinition is inactive', 'refused'],
@@ -142,12 +167,12 @@ describe('running a task', () => {
     ['PlatformTaskDefinitionIncompatibilityException', 'not this platform', 'refused'],
     ['UnsupportedFeatureException', 'not in this region', 'refused'],
   ])('that ECS answers with %s (%s) is %s', async (type, message, kind) => {
-    ecs.failNext('RunTask', { type, ...(message !== undefined && { message }) }, 3);
+    ecs.failNext('RunTask', { type, ...(message !== undefined && { message }) });
     expect(await tasks.runTask(order())).toMatchObject({ kind, detail: expect.stringContaining(type) as unknown });
   });
 
   test('that ECS breaks down over says nothing of what became of it', async () => {
-    ecs.failNext('RunTask', { type: 'ServerException' }, 3);
+    ecs.failNext('RunTask', { type: 'ServerException' });
     await expect(tasks.runTask(order())).rejects.toMatchObject({ name: 'ServerException' });
   });
 
@@ -190,7 +215,7 @@ describe('running a task on Managed Instances', () => {
 
   test('in a fleet that has no network for it is a fault of ours, and not taken for an answer', async () => {
     const settings = { prefix, tasks: { ...settingsOf(ecs), docker: undefined } };
-    await expect(runnerTasks(settings, client).runTask(order(onInstances))).rejects.toThrow(
+    await expect(runnerTasks(settings, clients).runTask(order(onInstances))).rejects.toThrow(
       'provider docker_github-runners-ci_docker_on-demand must have subnets of its own, this fleet has none',
     );
   });
@@ -208,7 +233,7 @@ describe('running a task on Managed Instances', () => {
   test('is nothing that a fleet on Fargate asks about: it has no right to', async () => {
     ecs.failNext('ListContainerInstances', { type: 'AccessDeniedException' });
     const settings = { prefix, tasks: { ...settingsOf(ecs), docker: undefined } };
-    expect(await runnerTasks(settings, client).listInstances()).toEqual([]);
+    expect(await runnerTasks(settings, clients).listInstances()).toEqual([]);
   });
 });
 
@@ -271,6 +296,33 @@ describe('finding the tasks of a runner', () => {
     await start();
     ecs.failNext('ListTasks', { type: 'ServerException' }, 3);
     await expect(find()).rejects.toMatchObject({ name: 'ServerException' });
+  });
+});
+
+describe('the running task of a runner', () => {
+  const runnerId = `${prefix}-1-1`;
+
+  test('is found by its name alone, and not described', async () => {
+    const other = await start({ runnerId: `${prefix}-1-12` });
+    const taskArn = await start();
+    expect(await tasks.findRunning(runnerId)).toBe(taskArn);
+    expect(await tasks.findRunning(`${prefix}-1-12`)).toBe(other);
+    expect(ecs.service.calls.get('DescribeTasks') ?? 0).toBe(0);
+  });
+
+  test('is none before it was started, and none when it has ended or was told to', async () => {
+    expect(await tasks.findRunning(runnerId)).toBeUndefined();
+    const taskArn = await start();
+    await tasks.stopTask(taskArn, 'x');
+    expect(await tasks.findRunning(runnerId)).toBeUndefined();
+    await ecs.stoppedTask(taskArn);
+    expect(await tasks.findRunning(runnerId)).toBeUndefined();
+  });
+
+  test('is not taken for none when ECS does not answer', async () => {
+    await start();
+    ecs.failNext('ListTasks', { type: 'ServerException' }, 3);
+    await expect(tasks.findRunning(runnerId)).rejects.toMatchObject({ name: 'ServerException' });
   });
 });
 

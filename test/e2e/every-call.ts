@@ -163,13 +163,13 @@ async function ecsSaysNoInEveryWay(scenario: Scenario): Promise<void> {
   ecs.failNext('RunTask', { type: 'ClientException' });
   waiting.push(await queue('launch-refused'));
 
-  // Three times each, as the SDK tries. The message comes back later.
-  ecs.failNext('RunTask', { type: 'ThrottlingException' }, 3);
+  // The message comes back later.
+  ecs.failNext('RunTask', { type: 'ThrottlingException' });
   waiting.push(scenario.github.queueJob(plainJob).id);
   await said(scenario, 'launch: returned');
   clock.advance(3000);
   await allGone(scenario);
-  ecs.failNext('RunTask', { type: 'ServerException', status: 500 }, 3);
+  ecs.failNext('RunTask', { type: 'ServerException', status: 500 });
   waiting.push(scenario.github.queueJob(plainJob).id);
   await said(scenario, 'launch: failed');
   for (const id of waiting) {

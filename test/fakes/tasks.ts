@@ -98,6 +98,8 @@ export function fakeTasks(now: () => number, prefix: string): FakeTasks {
         close(task, { outcome: 'interrupted-before-a-job', stopCode: 'UserInitiated', reason });
       }
     },
+    findRunning: async (runnerId) =>
+      known().find(({ order, stopped }) => order.runnerId === runnerId && stopped === undefined)?.taskArn,
     findTasks: async ({ runnerId, taskArn }) =>
       known()
         .filter((task) => task.order.runnerId === runnerId || task.taskArn === taskArn)
