@@ -27,7 +27,8 @@ export function telemetry(room: string, fleet: string): Telemetry {
     if (value === undefined || !Number.isFinite(value)) return;
     const key = JSON.stringify([name, dimensions.Profile, dimensions.Reason]);
     const one = series.get(key) ?? { name, dimensions, values: [] };
-    one.values.push(value);
+    // Two clocks make a duration. One below zero would pull percentiles and averages down.
+    one.values.push(metricUnits[name] === 'Seconds' ? Math.max(0, value) : value);
     series.set(key, one);
   };
   return {

@@ -135,6 +135,20 @@ describe('a metric', () => {
     expect(metrics()).toEqual([{ name: 'GitHubRateLeftPercent', value: 50, dimensions: { Fleet: 'ci' } }]);
   });
 
+  test('of seconds is never below zero: two clocks may differ', () => {
+    const { measure, flush } = telemetry('webhook', 'ci');
+    measure('SecondsFromQueuedToStarted', -2);
+    measure('SecondsFromQueuedToLaunched', -30);
+    measure('SecondsFromQueuedToLaunched', 1.5);
+    measure('CostDollars', -1);
+    flush();
+    expect(metrics().map(({ name, value }) => [name, value])).toEqual([
+      ['SecondsFromQueuedToStarted', 0],
+      ['SecondsFromQueuedToLaunched', [0, 1.5]],
+      ['CostDollars', -1],
+    ]);
+  });
+
   test('is written once, however often it is flushed', () => {
     const { count, flush } = telemetry('webhook', 'ci');
     flush();

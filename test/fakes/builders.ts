@@ -123,6 +123,7 @@ export function aStoppedTask(parts: Partial<StoppedTask> = {}): StoppedTask {
     reason: 'Essential container in task exited',
     exitCode: 0,
     outOfMemory: false,
+    started: true,
     provider: 'FARGATE',
     ...parts,
   };

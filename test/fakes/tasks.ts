@@ -58,6 +58,7 @@ export function fakeTasks(now: () => number, prefix: string): FakeTasks {
       reason: 'Essential container in task exited',
       exitCode: exitCodeOf(outcome),
       outOfMemory: false,
+      started: true,
       provider: task.order.provider,
       ...end,
     };

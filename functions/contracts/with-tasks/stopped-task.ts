@@ -21,6 +21,13 @@ const taskSchema = v.object({
   ),
 });
 
+type Task = v.InferOutput<typeof taskSchema>;
+
+/**
+ * What AWS did to a task, and neither the image nor a job: Spot took it back, there was no room for it, or AWS failed to start it.
+ */
+export type AwsFault = 'spot-interruption' | 'no-capacity' | 'start-failure';
+
 /** A task that is over, as ECS describes it: how far it got decides what is known. */
 export type StoppedTask = {
   readonly taskArn: string;
@@ -29,8 +36,11 @@ export type StoppedTask = {
   readonly reason?: string;
   readonly exitCode?: number;
   readonly outOfMemory: boolean;
+  /** Its containers began to run. */
+  readonly started: boolean;
+  readonly awsFault?: AwsFault;
   readonly provider?: string;
-  /** Seconds from RunTask to image pull, in the pull, from pull to start. */
+  /** Seconds from RunTask to image pull, in the pull, from pull to start. No duration is below 0. */
   readonly provisioningSeconds?: number;
   readonly pullSeconds?: number;
   readonly bootSeconds?: number;
@@ -70,6 +80,8 @@ export function decodeStoppedTask(detail: unknown): StoppedTask | undefined {
       .join(': '),
     exitCode: container?.exitCode,
     outOfMemory: container?.reason?.startsWith('OutOfMemory') ?? false,
+    started: task.startedAt !== undefined,
+    awsFault: awsFaultOf(task),
     provider: task.capacityProviderName,
     provisioningSeconds: seconds(task.createdAt, task.pullStartedAt),
     pullSeconds: seconds(task.pullStartedAt, task.pullStoppedAt),
@@ -79,8 +91,30 @@ export function decodeStoppedTask(detail: unknown): StoppedTask | undefined {
   };
 }
 
+/**
+ * ECS tells one thing in several fields, and not always in each: an interruption may come without its stop code.
+ * https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
+ */
+function awsFaultOf({ stopCode, stoppedReason = '', startedAt, containers }: Task): AwsFault | undefined {
+  if (stopCode === 'SpotInterruption' || stopCode === 'TerminationNotice') return 'spot-interruption';
+  // Whoever calls StopTask chooses the reason.
+  if (stopCode === 'UserInitiated') return undefined;
+  if (/\bspot\b.*\binterrupt/i.test(stoppedReason)) return 'spot-interruption';
+  const mayBeFault = stopCode === undefined || stopCode === 'TaskFailedToStart' || stopCode === 'InfrastructureHealth';
+  if (startedAt !== undefined || !mayBeFault) return undefined;
+  if (stopCode === 'InfrastructureHealth') return 'start-failure';
+  const told = [stoppedReason, ...containers.map(({ reason = '' }) => reason)].join('\n');
+  if (/capacity is unavailable/i.test(told)) return 'no-capacity';
+  // The image, its registry, a secret or the way to them: AWS does its part.
+  if (/CannotPull|CannotStart|CannotCreate|ResourceInitializationError/.test(told)) return undefined;
+  return startFailures.test(told) ? 'start-failure' : undefined;
+}
+
+const startFailures =
+  /network interface|InsufficientFreeAddresses|RequestLimitExceeded|Rate exceeded|internal ?error|InfrastructureHealth/i;
+
 /** A runner that never began has nothing to say: what stood in its way has. */
-function tellOfOthers(containers: v.InferOutput<typeof taskSchema>['containers']): string[] {
+function tellOfOthers(containers: Task['containers']): string[] {
   const runner = containers.find(({ name }) => name === runnerContainer);
   if (runner?.exitCode !== undefined) return [];
   return containers.flatMap(({ name, exitCode, reason }) => {
@@ -89,6 +123,8 @@ function tellOfOthers(containers: v.InferOutput<typeof taskSchema>['containers']
   });
 }
 
-function seconds(from: string | undefined, to: string | undefined): number | undefined {
-  return from === undefined || to === undefined ? undefined : (Date.parse(to) - Date.parse(from)) / 1000;
+/** Times of several machines of AWS: the later step may bear the earlier time. */
+function seconds(from = '', to = ''): number | undefined {
+  const duration = (Date.parse(to) - Date.parse(from)) / 1000;
+  return Number.isNaN(duration) ? undefined : Math.max(0, duration);
 }

@@ -48,6 +48,7 @@ describe('a stopped task', () => {
       reason: 'Essential container in task exited',
       exitCode: 0,
       outOfMemory: false,
+      started: true,
       provider: 'FARGATE_SPOT',
       provisioningSeconds: 10,
       pullSeconds: 25,
@@ -78,7 +79,30 @@ describe('a stopped task', () => {
       reason:
         'CannotPullContainerError: pull image manifest has been retried 5 time(s): CannotPullContainerError: ref not found',
       outOfMemory: false,
+      started: false,
     });
+  });
+
+  test('has no duration below zero, though the clocks of AWS differ', () => {
+    const backwards = {
+      ...detail,
+      pullStartedAt: '2026-09-01T10:00:04Z',
+      pullStoppedAt: '2026-09-01T10:00:03Z',
+      startedAt: '2026-09-01T10:00:02Z',
+      stoppedAt: '2026-09-01T10:00:01Z',
+    };
+    expect(decodeStoppedTask(backwards)).toMatchObject({
+      provisioningSeconds: 0,
+      pullSeconds: 0,
+      bootSeconds: 0,
+      runSeconds: 0,
+      billedSeconds: 0,
+    });
+  });
+
+  test('has no duration from a time that is none', () => {
+    const read = decodeStoppedTask({ ...detail, pullStoppedAt: 'soon' });
+    expect(read).toMatchObject({ pullSeconds: undefined, bootSeconds: undefined, billedSeconds: 703 });
   });
 
   test('without containers, a name or a reason is still one', () => {
@@ -136,5 +160,84 @@ describe('a stopped task', () => {
     ['an exit code in words', { ...detail, containers: [{ exitCode: 'zero' }] }, 'containers.0.exitCode'],
   ])('that tells %s is refused, by its field', (_, wrong, field) => {
     expect(() => decodeStoppedTask(wrong)).toThrow(`a task state change's ${field} is wrong`);
+  });
+});
+
+describe('what AWS did to a task', () => {
+  const { startedAt: _, ...unstarted } = detail;
+  const interrupted = 'Your Spot Task was interrupted.';
+
+  test.each([
+    ['by its stop code', { stopCode: 'SpotInterruption', stoppedReason: undefined }],
+    ['by the notice of its instance', { stopCode: 'TerminationNotice', stoppedReason: undefined }],
+    ['by its reason alone', { stopCode: undefined, stoppedReason: interrupted }],
+    ['by its reason, with the exit code of a killed container', { stoppedReason: interrupted, exitCode: 137 }],
+    ['by other words', { stopCode: undefined, stoppedReason: 'Spot capacity was interrupted by EC2' }],
+  ])(
+    'is an interruption of Spot %s',
+    (__, { exitCode, ...parts }: { exitCode?: number; stoppedReason?: string | undefined }) => {
+      const containers = [{ name: 'runner', ...(exitCode !== undefined && { exitCode }) }];
+      for (const task of [detail, unstarted]) {
+        expect(decodeStoppedTask({ ...task, ...parts, containers })).toMatchObject({
+          awsFault: 'spot-interruption',
+          reason: parts.stoppedReason ?? '',
+        });
+      }
+    },
+  );
+
+  const late = 'Capacity is unavailable at this time. Please try again later or in a different availability zone';
+  test.each([
+    ['no-capacity', 'TaskFailedToStart', late],
+    ['no-capacity', undefined, late],
+    ['start-failure', 'TaskFailedToStart', 'Timeout waiting for network interface provisioning to complete.'],
+    [
+      'start-failure',
+      'TaskFailedToStart',
+      'Unexpected EC2 error while attempting to Create Network Interface: RequestLimitExceeded',
+    ],
+    ['start-failure', 'TaskFailedToStart', 'InsufficientFreeAddressesInSubnet'],
+    ['start-failure', 'TaskFailedToStart', 'Rate exceeded'],
+    ['start-failure', 'TaskFailedToStart', 'InternalError: Internal error when attempting to fetch credentials'],
+    ['start-failure', undefined, 'Timeout waiting for network interface provisioning to complete.'],
+    ['start-failure', 'InfrastructureHealth', 'The infrastructure is not healthy'],
+  ])('is %s for a task that never began, with %s: %s', (awsFault, stopCode, stoppedReason) => {
+    expect(decodeStoppedTask({ ...unstarted, stopCode, stoppedReason, containers: [] })).toMatchObject({
+      awsFault,
+      started: false,
+      reason: stoppedReason,
+    });
+  });
+
+  test('may be told by a container', () => {
+    const containers = [{ name: 'runner', reason: 'Rate exceeded' }];
+    const task = { ...unstarted, stopCode: 'TaskFailedToStart', stoppedReason: 'Task failed to start', containers };
+    expect(decodeStoppedTask(task)).toMatchObject({
+      awsFault: 'start-failure',
+      reason: 'Task failed to start: Rate exceeded',
+    });
+  });
+
+  test.each([
+    ['its image cannot be pulled', 'TaskFailedToStart', 'CannotPullContainerError: toomanyrequests: Rate exceeded'],
+    [
+      'its resources are not there',
+      'TaskFailedToStart',
+      'ResourceInitializationError: failed to attach network interface',
+    ],
+    ['it does not say why', 'TaskFailedToStart', 'Task failed to start'],
+    ['somebody stopped it, whatever reason they give', 'UserInitiated', interrupted],
+    ['its container ended', 'EssentialContainerExited', 'Essential container in task exited'],
+  ])('is nothing when %s', (__, stopCode, stoppedReason) => {
+    const task = decodeStoppedTask({ ...unstarted, stopCode, stoppedReason, containers: [] });
+    expect(task?.awsFault).toBeUndefined();
+  });
+
+  test.each([
+    ['TaskFailedToStart', late],
+    [undefined, 'Rate exceeded'],
+    ['InfrastructureHealth', 'x'],
+  ])('is no failed start once it had begun, with %s', (stopCode, stoppedReason) => {
+    expect(decodeStoppedTask({ ...detail, stopCode, stoppedReason })?.awsFault).toBeUndefined();
   });
 });
