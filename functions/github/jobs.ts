@@ -1,6 +1,7 @@
 import type { Octokit, RestEndpointMethodTypes } from '@octokit/rest';
 import { GitHubError } from '../contracts/with-github/errors.ts';
 import type { JobLook } from '../contracts/between-rooms/job-look.ts';
+import { readMoment, readName } from '../contracts/with-github/odd-fields.ts';
 import { scopeOf, type Job, type Repository } from '../contracts/between-rooms/job.ts';
 import type { AppClient } from './app-client.ts';
 
@@ -83,12 +84,14 @@ function partsOf({ fullName }: Repository): { owner: string; repo: string } {
 }
 
 function look(job: ApiJob, repository: Repository): JobLook {
+  const startedAt = readMoment(job.started_at);
+  const completedAt = readMoment(job.completed_at);
   return {
     job: {
       id: String(job.id),
       runId: String(job.run_id),
       attempt: job.run_attempt ?? 1,
-      name: job.name,
+      name: readName(job.name),
       repository,
       labels: job.labels,
       createdAt: new Date(job.created_at).toISOString(),
@@ -96,8 +99,8 @@ function look(job: ApiJob, repository: Repository): JobLook {
     state: stateOf(job.status),
     ...(job.runner_name && { runnerName: job.runner_name }),
     ...(job.conclusion && { conclusion: job.conclusion }),
-    ...(job.started_at && { startedAt: new Date(job.started_at).toISOString() }),
-    ...(job.completed_at && { completedAt: new Date(job.completed_at).toISOString() }),
+    ...(startedAt !== undefined && { startedAt }),
+    ...(completedAt !== undefined && { completedAt }),
   };
 }
 

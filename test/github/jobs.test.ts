@@ -43,6 +43,12 @@ const startRunner = async (scope = 'acme') => {
 };
 
 describe('a look at one job', () => {
+  test('has a name that a message can carry', async () => {
+    const queued = queue({ name: 'x'.repeat(5000) });
+    const { job } = (await github.lookAtJob(jobOf(queued))) as { job: { name: string } };
+    expect(job.name).toBe('x'.repeat(1000));
+  });
+
   test('shows it queued, with all that a delivery would have told', async () => {
     const queued = queue({ name: 'build', labels: ['Small', 'linux'] });
     const { job, state, runnerName } = (await github.lookAtJob(jobOf(queued))) as never;

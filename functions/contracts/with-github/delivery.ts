@@ -1,14 +1,13 @@
 import type { EmitterWebhookEvent } from '@octokit/webhooks';
 import * as v from 'valibot';
 import { parseJson } from './json.ts';
+import { readMoment, readName } from './odd-fields.ts';
 import type { Job } from '../between-rooms/job.ts';
 
 const id = v.pipe(v.union([v.string(), v.number()]), v.transform(String), v.regex(/^\d+$/, 'must be a whole number'));
-const date = v.pipe(
-  v.string(),
-  v.check((value) => !Number.isNaN(Date.parse(value)), 'must be a date'),
-  v.transform((value) => new Date(value).toISOString()),
-);
+/** A job can be served without these. One that is odd is read as absent: a refused delivery is never sent again. */
+const unread = v.optional(v.unknown());
+const text = v.fallback(v.nullish(v.string()), undefined);
 
 /** The parts of GitHub's `workflow_job` payload that we read: https://docs.github.com/en/webhooks/webhook-events-and-payloads#workflow_job */
 const workflowJobSchema = v.object({
@@ -16,22 +15,23 @@ const workflowJobSchema = v.object({
   workflow_job: v.object({
     id,
     run_id: id,
-    run_attempt: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 1),
-    name: v.string(),
+    run_attempt: v.fallback(v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)), 1), 1),
+    name: unread,
     labels: v.array(v.string()),
-    status: v.string(),
-    conclusion: v.nullish(v.string()),
-    created_at: v.nullish(date),
-    started_at: v.nullish(date),
-    completed_at: v.nullish(date),
-    runner_name: v.nullish(v.string()),
+    status: text,
+    conclusion: text,
+    created_at: unread,
+    started_at: unread,
+    completed_at: unread,
+    runner_name: text,
   }),
   repository: v.object({
     id,
     full_name: v.pipe(v.string(), v.regex(/^[^/\s]+\/[^/\s]+$/, 'must be "owner/name"')),
     private: v.boolean(),
-    owner: v.object({ type: v.string() }),
+    owner: v.fallback(v.object({ type: text }), { type: undefined }),
   }),
+  organization: unread,
 });
 
 type GitHubPayload = EmitterWebhookEvent<'workflow_job'>['payload'];
@@ -59,32 +59,43 @@ export function decodeWorkflowJob(body: string): WorkflowJobDelivery {
       : `must be ${issue.expected ?? 'as GitHub describes it'}`;
     throw new Error(`${v.getDotPath(issue) ?? 'the body'} ${must}`);
   }
-  const { action, workflow_job: job, repository } = payload.output;
-  const createdAt = job.created_at ?? job.started_at;
-  if (createdAt === null || createdAt === undefined) throw new Error('workflow_job.created_at: must be a date');
+  const { action, workflow_job: job, repository, organization } = payload.output;
+  const startedAt = readMoment(job.started_at);
+  const completedAt = readMoment(job.completed_at);
+  const createdAt = readMoment(job.created_at) ?? startedAt;
+  if (createdAt === undefined) throw new Error('workflow_job.created_at must be a date');
   return {
     action,
-    status: job.status,
+    status: job.status ?? '',
     job: {
       id: job.id,
       runId: job.run_id,
       attempt: job.run_attempt,
-      name: job.name,
+      name: readName(job.name),
       labels: job.labels,
       createdAt,
       repository: {
         id: repository.id,
         fullName: repository.full_name,
-        ownerType: repository.owner.type === 'User' ? 'User' : 'Organization',
+        ownerType: ownerTypeOf(repository.owner.type, organization),
         private: repository.private,
       },
     },
     // While a job waits GitHub sends null, 0 or "" for what it does not have yet.
     ...(job.runner_name && { runnerName: job.runner_name }),
     ...(job.conclusion && { conclusion: job.conclusion }),
-    ...(job.started_at && { startedAt: job.started_at }),
-    ...(job.completed_at && { completedAt: job.completed_at }),
+    ...(startedAt !== undefined && { startedAt }),
+    ...(completedAt !== undefined && { completedAt }),
   };
+}
+
+/**
+ * GitHub tells of the organization where there is one. With no word of either, the narrower scope is the safe one: a runner that
+ * registers at one repository can take no job of another.
+ */
+function ownerTypeOf(type: string | null | undefined, organization: unknown): Job['repository']['ownerType'] {
+  if (type) return type === 'User' ? 'User' : 'Organization';
+  return typeof organization === 'object' && organization !== null ? 'Organization' : 'User';
 }
 
 function parseBody(body: string): unknown {

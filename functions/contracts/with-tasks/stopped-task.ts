@@ -26,7 +26,7 @@ type Task = v.InferOutput<typeof taskSchema>;
 /**
  * What AWS did to a task, and neither the image nor a job: Spot took it back, there was no room for it, or AWS failed to start it.
  */
-export type AwsFault = 'spot-interruption' | 'no-capacity' | 'start-failure';
+type AwsFault = 'spot-interruption' | 'no-capacity' | 'start-failure';
 
 /** A task that is over, as ECS describes it: how far it got decides what is known. */
 export type StoppedTask = {
