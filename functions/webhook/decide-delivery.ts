@@ -1,4 +1,5 @@
 import type { WorkflowJobDelivery } from '../contracts/with-github/delivery.ts';
+import { ownerOf } from '../contracts/between-rooms/job.ts';
 import { admitJob } from '../fleet/admit-job.ts';
 import type { JobEvent } from '../contracts/between-rooms/messages.ts';
 import type { Fleet } from '../contracts/with-infra/settings.ts';
@@ -17,6 +18,8 @@ export function decideDelivery(delivery: WorkflowJobDelivery, fleet: Fleet): Del
     const profile = admission.profile.name;
     return event === 'queued' ? { kind: 'launch', profile } : { kind: 'track', event, profile };
   }
+  // Whoever registers a runner chooses its name: an owner who is not ours must not speak of our runners.
+  if (!fleet.owners.includes(ownerOf(delivery.job.repository))) return { kind: 'ignore', reason: admission.reason };
   // A runner of ours may take a job that we would start none for: it is busy all the same.
   const onOurs = delivery.runnerName?.startsWith(`${fleet.prefix}-`) ?? false;
   if (onOurs && event !== 'queued') return { kind: 'track', event };

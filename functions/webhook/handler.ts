@@ -3,7 +3,7 @@ import { secretReader } from '../aws/secrets.ts';
 import { jobQueues } from '../aws/queues.ts';
 import { telemetry } from '../aws/telemetry.ts';
 import { decodeSettings, fleetOf } from '../contracts/with-infra/settings.ts';
-import { receiveDelivery } from './receive-delivery.ts';
+import { readDeliveryId, receiveDelivery } from './receive-delivery.ts';
 
 const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);
 const { log, count, flush } = telemetry('webhook', settings.fleet);
@@ -22,7 +22,7 @@ const ports = {
 
 export async function handler(event: APIGatewayProxyEventV2): Promise<APIGatewayProxyStructuredResultV2> {
   const { headers } = event;
-  const delivery = headers['x-github-delivery'];
+  const delivery = readDeliveryId(headers['x-github-delivery']);
   try {
     const verdict = await receiveDelivery(
       {

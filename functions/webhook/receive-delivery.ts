@@ -4,7 +4,7 @@ import { MissingSecretError } from '../contracts/with-github/errors.ts';
 import type { JobEvent, LaunchMessage } from '../contracts/between-rooms/messages.ts';
 import type { Fleet } from '../contracts/with-infra/settings.ts';
 import { decideDelivery } from './decide-delivery.ts';
-import { verifySignature } from './verify-signature.ts';
+import { isSignature, verifySignature } from './verify-signature.ts';
 
 export type DeliveryRequest = {
   readonly body: Uint8Array;
@@ -27,11 +27,19 @@ export type DeliveryPorts = {
 export type DeliveryVerdict = {
   readonly status: 200 | 202 | 400 | 401 | 415 | 503;
   readonly verdict: 'launch' | 'track' | 'ignore' | 'refuse';
+  /** What the sender is told. */
   readonly reason: string;
+  /** What only the log is told. */
+  readonly note?: string;
   readonly job?: string;
   readonly repository?: string;
   readonly profile?: string;
 };
+
+/** A GUID of GitHub's has 36 characters. The header is logged before anybody knows who sent it. */
+export function readDeliveryId(header: string | undefined): string | undefined {
+  return header === undefined || header === '' ? undefined : header.slice(0, 64);
+}
 
 /**
  * Checks that a delivery is GitHub's, decides what it asks for, and hands that to a queue. A queue that does not take
@@ -59,14 +67,20 @@ export async function receiveDelivery(request: DeliveryRequest, ports: DeliveryP
 
 async function isSigned(request: DeliveryRequest, ports: DeliveryPorts): Promise<boolean | DeliveryVerdict> {
   const { signature, body } = request;
-  if (signature === undefined) return false;
+  if (signature === undefined || !isSignature(signature)) return false;
   try {
-    if (verifySignature(body, signature, await ports.readSecrets())) return true;
-    // The secret may have been rotated since it was read.
-    return verifySignature(body, signature, await ports.readSecrets({ fresh: true }));
+    const secrets = await ports.readSecrets();
+    if (verifySignature(body, signature, secrets)) return true;
+    // The secret may have been rotated since it was read. Each secret costs one hash of the body, and never two.
+    const now = await ports.readSecrets({ fresh: true });
+    return verifySignature(
+      body,
+      signature,
+      now.filter((secret) => !secrets.includes(secret)),
+    );
   } catch (error) {
-    if (error instanceof MissingSecretError) return refuse(503, error.message);
-    throw error;
+    if (!(error instanceof MissingSecretError)) throw error;
+    return { ...refuse(503, 'the webhook secret is not set up'), note: error.message };
   }
 }
 

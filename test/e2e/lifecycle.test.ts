@@ -91,6 +91,7 @@ describe('a queued job', () => {
     scenario.fleet.parameters.put('/github-runners/local/webhook-secret', ' ');
     const answer = await scenario.github.post('workflow_job', payload);
     expect(answer.status).toBe(503);
-    expect(answer.body).toContain('/github-runners/local/webhook-secret');
+    expect(answer.body).toContain('the webhook secret is not set up');
+    expect(answer.body).not.toContain('/github-runners/local/webhook-secret');
   });
 });

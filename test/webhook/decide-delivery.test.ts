@@ -47,6 +47,17 @@ describe('a delivery of a job that is not ours', () => {
     },
   );
 
+  test.each(['in_progress', 'completed'])(
+    'that is %s says nothing of our runners when its owner is not ours',
+    (action) => {
+      const evil = { labels: ['mine'], repository: { fullName: 'evil/anything', private: false } };
+      expect(decide({ action, runnerName: ours }, evil)).toEqual({
+        kind: 'ignore',
+        reason: "owner evil is not one of this fleet's",
+      });
+    },
+  );
+
   test('that is queued starts nothing, whatever runner it names', () => {
     expect(decide({ runnerName: ours }, { labels: ['self-hosted'] })).toMatchObject({ kind: 'ignore' });
   });

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { describe, expect, test } from '@jest/globals';
 import { MissingSecretError } from '../../functions/contracts/with-github/errors.ts';
-import { receiveDelivery, type DeliveryRequest } from '../../functions/webhook/receive-delivery.ts';
+import { readDeliveryId, receiveDelivery, type DeliveryRequest } from '../../functions/webhook/receive-delivery.ts';
 import { aProfile, prefix } from '../fakes/builders.ts';
 import { fakeWorld, webhookSecret, type FakeWorld } from '../fakes/world.ts';
 
@@ -108,7 +108,7 @@ describe('a delivery', () => {
   });
 
   test('of a foreign job on a runner of ours is told on', async () => {
-    const world = aWorld({ owners: ['acme'] });
+    const world = aWorld({ profiles: [aProfile({ labels: ['other'], publicRepositories: true })] });
     const body = exampleOf('in_progress').replace('"my runner"', `"${prefix}-1-1"`);
     expect(await receiveDelivery(request(body), world.ports)).toMatchObject({ status: 202, verdict: 'track' });
     expect(world.queues.events).toMatchObject([{ runnerName: `${prefix}-1-1` }]);
@@ -130,6 +130,15 @@ describe('a delivery', () => {
     const world = aWorld();
     await receiveDelivery(request(queued, { delivery: undefined }), world.ports);
     expect(world.queues.launches).toMatchObject([{ message: { delivery: 'unknown' } }]);
+  });
+
+  test.each([
+    ['72d3162e-cc78-11e3-81ab-4c9367dc0958', '72d3162e-cc78-11e3-81ab-4c9367dc0958'],
+    ['x'.repeat(9000), 'x'.repeat(64)],
+    ['', undefined],
+    [undefined, undefined],
+  ])('has an id that is safe to log', (header, id) => {
+    expect(readDeliveryId(header)).toBe(id);
   });
 
   test.each<[string, DeliveryRequest, number, RegExp]>([
@@ -190,7 +199,8 @@ describe('the webhook secret', () => {
     expect(await receiveDelivery(request(), { ...world.ports, readSecrets })).toEqual({
       status: 503,
       verdict: 'refuse',
-      reason: '/webhook-secret must hold a secret',
+      reason: 'the webhook secret is not set up',
+      note: '/webhook-secret must hold a secret',
     });
     nothingSent(world);
   });
@@ -238,6 +248,7 @@ describe('the webhook secret', () => {
     await receiveDelivery(request(queued, { signature: sign('x') }), { ...aWorld().ports, readSecrets });
     expect(looks).toEqual([false, true]);
     await receiveDelivery(request(queued, { signature: undefined }), { ...aWorld().ports, readSecrets });
+    await receiveDelivery(request(queued, { signature: 'sha256=x' }), { ...aWorld().ports, readSecrets });
     expect(looks).toHaveLength(2);
   });
 });

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { verifySignature } from '../../functions/webhook/verify-signature.ts';
+import { isSignature, verifySignature } from '../../functions/webhook/verify-signature.ts';
 
 /** https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries#testing-the-webhook-payload-validation */
 const secret = "It's a Secret to Everybody";
@@ -38,6 +38,16 @@ describe('a signature', () => {
   ])('is wrong %s', (_, given, other) => {
     expect(verifySignature(other === undefined ? body : Buffer.from(other), given, [secret])).toBe(false);
   });
+
+  test.each(['x', '', signature.toUpperCase(), `${signature}\n`, signature.replace('sha256', 'sha512')])(
+    'that has another form costs no hash: %j',
+    (given) => {
+      expect([isSignature(signature), isSignature(given)]).toEqual([true, false]);
+      const unreadable = {} as Uint8Array;
+      expect(verifySignature(unreadable, given, [secret])).toBe(false);
+      expect(() => verifySignature(unreadable, signature, [secret])).toThrow('"data" argument');
+    },
+  );
 
   test('is wrong without a secret to check it by', () => {
     expect(verifySignature(body, signature, [])).toBe(false);
