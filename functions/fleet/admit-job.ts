@@ -8,6 +8,9 @@ export type Admission =
 /** Labels that say where and on what a runner runs, not which runner is meant. */
 const impliedLabels = new Set(['self-hosted', 'linux', 'windows', 'macos', 'x64', 'arm64', 'arm']);
 
+const mostListed = 20;
+const longestListed = 100;
+
 /**
  * Which profile serves a job: one that has every label the job asks for. Of several, the one with the fewest labels
  * beyond those, then the first written: the closest fit leaves the special runners to the jobs that need them.
@@ -21,7 +24,7 @@ export function admitJob(
 
   const asked = [...new Set(job.labels.map((label) => label.toLowerCase()))];
   const fitting = fleet.profiles.filter((profile) => fits(profile, asked));
-  if (fitting.length === 0) return { kind: 'not-ours', reason: `no profile has the labels ${JSON.stringify(asked)}` };
+  if (fitting.length === 0) return { kind: 'not-ours', reason: `no profile has the labels ${listed(asked)}` };
 
   const open = fitting.filter((profile) => profile.publicRepositories || job.repository.private);
   if (open.length === 0) {
@@ -53,6 +56,12 @@ function allows(profile: Profile, repository: string): boolean {
 /** To a glob a name that begins with a dot is hidden, as in a folder; `acme/*` must mean `acme/.github` too. */
 function visible(path: string): string {
   return path.replaceAll('/.', '/\u2024');
+}
+
+/** A workflow may ask for any number of labels of any length: this goes into a log line and an answer. */
+function listed(labels: readonly string[]): string {
+  const shown = JSON.stringify(labels.slice(0, mostListed).map((label) => label.slice(0, longestListed)));
+  return labels.length > mostListed ? `${shown} and ${labels.length - mostListed} more` : shown;
 }
 
 function named(profiles: readonly Profile[]): string {

@@ -47,6 +47,13 @@ describe('a launch', () => {
     expect(await queues.depth(jobs)).toEqual({ visible: 1, inFlight: 0, delayed: 0 });
   });
 
+  test.each(['🚀 deploy', 'a\uFFFFb', '\u0007\uD83D'])('arrives though its job is called %j', async (name) => {
+    const message = queuedMessage(aJob({ name }));
+    await ours.sendLaunch(message);
+    await ours.sendLaunches([message]);
+    expect(await launches()).toEqual([message, message]);
+  });
+
   test('comes after its delay, and never sooner', async () => {
     await ours.sendLaunch(launchMessage('1', 1), 5 * minute);
     expect(await queues.depth(jobs)).toMatchObject({ visible: 0, delayed: 1 });

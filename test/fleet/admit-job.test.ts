@@ -44,6 +44,13 @@ describe('a job', () => {
     );
   });
 
+  test('that asks for too much is not ours in few words', () => {
+    const labels = Array.from({ length: 5000 }, (_, index) => `${index}${'x'.repeat(500)}`);
+    const note = admit({ labels }, [small]);
+    expect(note).toMatch(/^no profile has the labels \["0x+",.*"19x+"\] and 4980 more$/);
+    expect(note.length).toBeLessThan(20 * 104 + 60);
+  });
+
   test.each([[[]], [['self-hosted']], [['linux']], [['self-hosted', 'Linux', 'X64']], [['any']]])(
     'of the labels %j is served by a profile that catches all',
     (labels) => {

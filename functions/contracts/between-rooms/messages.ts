@@ -71,9 +71,19 @@ export function decodeJobEvent(body: string): JobEvent {
   return decode(jobEventSchema, body, 'job event');
 }
 
+/** Every character that SQS refuses is escaped: what a job is called must not keep it from the queue. */
 export function encodeMessage(message: LaunchMessage | JobEvent): string {
-  return JSON.stringify(message);
+  return JSON.stringify(message).replaceAll(
+    refusedBySqs,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
+
+/**
+ * `JSON.stringify` has escaped control characters and lone surrogates; U+FFFE and U+FFFF it leaves.
+ * https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+ */
+const refusedBySqs = /[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu;
 
 function decode<S extends v.GenericSchema>(schema: S, body: string, what: string): v.InferOutput<S> {
   let value: unknown;

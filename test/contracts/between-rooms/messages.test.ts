@@ -28,6 +28,21 @@ const event: JobEvent = {
   conclusion: 'success',
 };
 
+describe('a message', () => {
+  test.each([
+    ['🚀 deploy', '🚀 deploy'],
+    ['a\u{FFFE}b\u{FFFF}', 'a\\ufffeb\\uffff'],
+    ['\u0000\u001f\t', '\\u0000\\u001f\\t'],
+    ['\uD83D alone', '\\ud83d alone'],
+    ['\\uffff as it stands', '\\\\uffff as it stands'],
+  ])('carries %j without a character that SQS refuses', (name, written) => {
+    const message = queuedMessage(aJob({ name }));
+    const body = encodeMessage(message);
+    expect(body).toContain(`"name":"${written}"`);
+    expect(decodeLaunchMessage(body)).toEqual(message);
+  });
+});
+
 describe('a launch message', () => {
   test.each<[string, LaunchMessage]>([
     ['of the fast path', queuedMessage(aJob())],

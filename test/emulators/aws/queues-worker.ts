@@ -37,6 +37,13 @@ const { SnsStore } = (await import(new URL('sns/snsStore.js', import.meta.resolv
 const { S3Store } = (await import(new URL('s3/s3Store.js', import.meta.resolve('fauxqs')).href)) as {
   S3Store: new () => unknown;
 };
+// fauxqs refuses what is beyond U+FFFF, an emoji say. SQS takes it.
+// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+const { INVALID_MESSAGE_BODY_CHAR } = (await import(
+  new URL('sqs/sqsTypes.js', import.meta.resolve('fauxqs')).href
+)) as { INVALID_MESSAGE_BODY_CHAR: RegExp };
+const refused = /[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/u;
+INVALID_MESSAGE_BODY_CHAR.test = (body) => refused.test(body);
 const store = new SqsStore();
 const stores = { sqsStore: store, snsStore: new SnsStore(), s3Store: new S3Store() };
 const app = buildApp({ logger: false, defaultRegion: region, stores } as unknown as Parameters<typeof buildApp>[0]);

@@ -60,6 +60,18 @@ describe('a queue', () => {
     expect(await queues.messages(deadLetters)).toMatchObject([{ body: 'poison', state: 'visible' }]);
   });
 
+  test('takes every character that SQS takes, an emoji too', async () => {
+    const queue = await queues.createQueue('emoji');
+    await send(queue, '🚀 deploy\t\u{10FFFF}');
+    expect((await receive(queue)).map(({ Body }) => Body)).toEqual(['🚀 deploy\t\u{10FFFF}']);
+  });
+
+  test.each(['\uFFFE', '\uFFFF', '\u0000', '\u001F'])('refuses %j as SQS does', async (character) => {
+    const queue = await queues.createQueue('refused');
+    await expect(send(queue, `a${character}b`)).rejects.toThrow('Invalid characters found');
+    expect(await queues.messages(queue)).toEqual([]);
+  });
+
   test('forgets a deleted message', async () => {
     const queue = await queues.createQueue('deleted');
     await send(queue, 'once');
