@@ -28,6 +28,9 @@ type Task = v.InferOutput<typeof taskSchema>;
  */
 type AwsFault = 'spot-interruption' | 'no-capacity' | 'start-failure';
 
+/** Of an event only what is in its `detail` is read: the rule lets nothing else come. */
+const eventSchema = v.object({ detail: v.unknown() });
+
 /** A task that is over, as ECS describes it: how far it got decides what is known. */
 export type StoppedTask = {
   readonly taskArn: string;
@@ -54,6 +57,28 @@ export type StoppedTask = {
 export const runnerContainer = 'runner';
 /** The name of the one beside it, in tasks with Docker. */
 export const dockerContainer = 'docker';
+
+/**
+ * Reads a message of the queue of stops: its body is the event as EventBridge sent it.
+ * https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html
+ *
+ * @returns undefined when the task is not over yet
+ * @throws Error saying what must be and what came. It never quotes a text that is no event, nor the overrides, which name a claim
+ */
+export function decodeStopEvent(body: string): StoppedTask | undefined {
+  const parsed = v.safeParse(eventSchema, parseEvent(body));
+  if (parsed.success) return decodeStoppedTask(parsed.output.detail);
+  const [issue] = parsed.issues;
+  throw new Error(`a stop event's ${v.getDotPath(issue) ?? 'text'} is wrong: ${issue.message}`);
+}
+
+function parseEvent(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    throw new Error(`a stop event must be JSON, got ${body.length} characters that are not`);
+  }
+}
 
 /**
  * Reads the `detail` of an ECS Task State Change event.
