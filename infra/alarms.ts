@@ -154,7 +154,7 @@ function rulesOfQueues({ queues }: Watched): Rule[] {
       metric: queue.metricApproximateNumberOfMessagesVisible({ statistic: Stats.MAXIMUM, period: fiveMinutes }),
       threshold: 1,
     })),
-    ...[queues.jobs, queues.events].map((queue): Rule => ({
+    ...queues.work.map((queue): Rule => ({
       kind: 'QueueAge',
       about: queue.node.id,
       metric: queue.metricApproximateAgeOfOldestMessage({ statistic: Stats.MAXIMUM, period: minute }),

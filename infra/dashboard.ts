@@ -183,15 +183,14 @@ function howFunctionsFare({ fleet, rooms: watched }: DashboardProps): GraphWidge
 
 function whatIsQueued({ queues }: DashboardProps): GraphWidget[] {
   const most = { statistic: Stats.MAXIMUM, period: minute };
-  const work = [queues.jobs, queues.events];
   return [
     graph(
       'Messages',
-      work.map((queue) => queue.metricApproximateNumberOfMessagesVisible({ ...most, label: queue.node.id })),
+      queues.work.map((queue) => queue.metricApproximateNumberOfMessagesVisible({ ...most, label: queue.node.id })),
     ),
     graph(
       'Oldest message (seconds)',
-      work.map((queue) => queue.metricApproximateAgeOfOldestMessage({ ...most, label: queue.node.id })),
+      queues.work.map((queue) => queue.metricApproximateAgeOfOldestMessage({ ...most, label: queue.node.id })),
     ),
     graph(
       'Dead letters',

@@ -9,8 +9,13 @@ export class Queues extends Construct {
   readonly jobs: Queue;
   /** What became of jobs. */
   readonly events: Queue;
-  /** Stopped tasks that could not be settled. */
-  readonly unsettledTasks: Queue;
+  /** Tasks that stopped: EventBridge sends each event as it is. */
+  readonly stops: Queue;
+  /** Stops that were received too often, and those that EventBridge could not send: the same text either way. */
+  readonly stopsDeadLetters: Queue;
+  /** What functions read. */
+  readonly work: readonly Queue[];
+  /** Where what they could not do waits. */
   readonly deadLetters: readonly Queue[];
 
   constructor(scope: Construct, id: string) {
@@ -19,8 +24,10 @@ export class Queues extends Construct {
     const eventsDeadLetters = new DeadLetterQueue(this, 'EventsDeadLetters');
     this.jobs = new WorkQueue(this, 'Jobs', { deadLetters: jobsDeadLetters });
     this.events = new WorkQueue(this, 'Events', { deadLetters: eventsDeadLetters });
-    this.unsettledTasks = new DeadLetterQueue(this, 'UnsettledTasks');
-    this.deadLetters = [jobsDeadLetters, eventsDeadLetters, this.unsettledTasks];
+    this.stopsDeadLetters = new DeadLetterQueue(this, 'StopsDeadLetters');
+    this.stops = new WorkQueue(this, 'Stops', { deadLetters: this.stopsDeadLetters });
+    this.work = [this.jobs, this.events, this.stops];
+    this.deadLetters = [jobsDeadLetters, eventsDeadLetters, this.stopsDeadLetters];
   }
 }
 

@@ -2,12 +2,11 @@ import type { LocalFleet } from '../../test/emulators/local-fleet.ts';
 
 /** What is still there though all jobs are done, a sentence each. None: every job left nothing behind. */
 export async function findLeftovers(fleet: LocalFleet): Promise<string[]> {
-  const [ledger, claims, depth, jobsDead, eventsDead] = await Promise.all([
+  const [ledger, claims, depth, ...deadLetters] = await Promise.all([
     fleet.ledger(),
     fleet.claims(),
     fleet.depth(),
-    fleet.queues.depth(fleet.deadLetters.jobs),
-    fleet.queues.depth(fleet.deadLetters.events),
+    ...Object.values(fleet.deadLetters).map(async (queue) => fleet.queues.depth(queue)),
   ]);
   const leases = starting('profile#', ledger).reduce((sum, { leases: taken }) => sum + Number(taken ?? 0), 0);
   const found: readonly (readonly [number, string])[] = [
@@ -22,7 +21,7 @@ export async function findLeftovers(fleet: LocalFleet): Promise<string[]> {
     [fleet.github.runners.length, 'runners are registered'],
     [starting('claim#', claims).length, 'claims were never taken'],
     [depth, 'messages are queued'],
-    [jobsDead.visible + eventsDead.visible, 'messages are in dead-letter queues'],
+    [deadLetters.reduce((sum, { visible }) => sum + visible, 0), 'messages are in dead-letter queues'],
     [fleet.github.contractViolations.length, 'exchanges with GitHub broke its OpenAPI description'],
   ];
   return found.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);

@@ -1,14 +1,15 @@
-import type { EventBridgeEvent } from 'aws-lambda';
+import type { Context, SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { claimStore } from '../aws/claims.ts';
 import { jobLedger } from '../aws/ledger/jobs.ts';
 import { runnerLedger } from '../aws/ledger/runners.ts';
 import { scopeLedger } from '../aws/ledger/scopes.ts';
 import { table } from '../aws/ledger/table.ts';
+import { handleBatch, type Received } from '../aws/message-batch.ts';
 import { jobQueues } from '../aws/queues.ts';
 import { secretReader } from '../aws/secrets.ts';
 import { telemetry } from '../aws/telemetry.ts';
 import { decodeSettings, fleetOf } from '../contracts/with-infra/settings.ts';
-import { decodeStoppedTask, type StoppedTask } from '../contracts/with-tasks/stopped-task.ts';
+import { decodeStopEvent, type StoppedTask } from '../contracts/with-tasks/stopped-task.ts';
 import { appClient } from '../github/app-client.ts';
 import { githubRunners } from '../github/runners.ts';
 import { estimateCost } from './estimate-cost.ts';
@@ -29,13 +30,17 @@ const ports: SettlePorts = {
   sendLaunches: jobQueues(settings.queues).sendLaunches,
 };
 
-export async function handler(event: EventBridgeEvent<'ECS Task State Change', unknown>): Promise<void> {
+export async function handler(event: SQSEvent, context: Context): Promise<SQSBatchResponse> {
   try {
-    const task = decodeStoppedTask(event.detail);
-    if (task !== undefined) report(task, await settleTask(task, ports));
+    return await handleBatch(event, context, settle, failed);
   } finally {
     flush();
   }
+}
+
+async function settle({ body }: Received): Promise<void> {
+  const task = decodeStopEvent(body);
+  if (task !== undefined) report(task, await settleTask(task, ports));
 }
 
 function report(task: StoppedTask, verdict: SettleVerdict): void {
@@ -53,4 +58,9 @@ function report(task: StoppedTask, verdict: SettleVerdict): void {
   const hasPublicAddress = settings.tasks.assignPublicIp === 'ENABLED';
   const { billedSeconds: seconds, provider } = task;
   measure('CostDollars', estimateCost({ profile, seconds, provider, hasPublicAddress }), { Profile });
+}
+
+function failed({ messageId, receives }: Received, error: unknown): boolean {
+  log('error', 'task stopped: failed', { messageId, receives, error });
+  return false;
 }

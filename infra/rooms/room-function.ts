@@ -32,7 +32,7 @@ export type Surroundings = {
 };
 
 type RoomFunctionProps = Pick<Surroundings, 'bundles' | 'environment' | 'fleet'> &
-  Pick<FunctionOptions, 'description' | 'recursiveLoop' | 'onFailure' | 'retryAttempts' | 'timeout'> & {
+  Pick<FunctionOptions, 'description' | 'recursiveLoop' | 'retryAttempts' | 'timeout'> & {
     readonly room: FunctionName;
   };
 

@@ -1,6 +1,6 @@
 import { Duration } from 'aws-cdk-lib/core';
 import { Rule } from 'aws-cdk-lib/aws-events';
-import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import {
   allowAppKey,
@@ -18,36 +18,14 @@ export class TaskStopped extends Construct {
 
   constructor(scope: Construct, id: string, surroundings: Surroundings) {
     super(scope, id);
-    const { queues, cluster } = surroundings;
     this.function = new RoomFunction(this, 'Function', {
       ...surroundings,
       room: 'task-stopped',
       description: 'Settles a stopped task: its lease, its claim, its measures',
-      // The event came, the function failed: twice more, then to where events go that never came.
-      retryAttempts: 2,
-      // Bound by hand: CDK's destination may also look at the queue.
-      onFailure: { bind: () => ({ destination: queues.unsettledTasks.queueArn }) },
     });
-    this.function.allow({
-      why: 'KeepWhatFailed',
-      actions: ['sqs:SendMessage'],
-      resources: [queues.unsettledTasks.queueArn],
-    });
-    new Rule(this, 'Rule', {
-      description: 'A task of this fleet stopped',
-      eventPattern: {
-        source: ['aws.ecs'],
-        detailType: ['ECS Task State Change'],
-        detail: { clusterArn: [cluster.cluster.clusterArn], lastStatus: ['STOPPED'] },
-      },
-      targets: [
-        new LambdaFunction(this.function, {
-          deadLetterQueue: queues.unsettledTasks,
-          retryAttempts: 10,
-          maxEventAge: Duration.hours(1),
-        }),
-      ],
-    });
+    // Five at once: every end of a profile writes the same item, and a thousand tasks may end in the same second.
+    this.function.readFrom(surroundings.queues.stops, { batchSize: 10, maxConcurrency: 5 });
+    this.#sendStops(surroundings);
 
     // What its task left behind: a registration with GitHub, a claim it never fetched.
     allowAppKey(this.function, surroundings);
@@ -56,5 +34,38 @@ export class TaskStopped extends Construct {
     // The place is free: who waits for it?
     allowFindingOpenRecords(this.function, surroundings);
     allowLaunchMessages(this.function, surroundings);
+  }
+
+  /** EventBridge sends each stop to the queue. After ten retries, or an hour, an event is a dead letter. */
+  #sendStops({ queues, cluster }: Surroundings): void {
+    const rule = new Rule(this, 'Rule', {
+      description: 'A task of this fleet stopped',
+      eventPattern: {
+        source: ['aws.ecs'],
+        detailType: ['ECS Task State Change'],
+        detail: { clusterArn: [cluster.cluster.clusterArn], lastStatus: ['STOPPED'] },
+      },
+      targets: [
+        {
+          // Bound by hand: CDK's target would let the rule look at the queue, too.
+          bind: () => ({
+            arn: queues.stops.queueArn,
+            deadLetterConfig: { arn: queues.stopsDeadLetters.queueArn },
+            retryPolicy: { maximumRetryAttempts: 10, maximumEventAgeInSeconds: Duration.hours(1).toSeconds() },
+          }),
+        },
+      ],
+    });
+    for (const queue of [queues.stops, queues.stopsDeadLetters]) {
+      queue.addToResourcePolicy(
+        new PolicyStatement({
+          sid: 'TakeStopsFromTheRule',
+          principals: [new ServicePrincipal('events.amazonaws.com')],
+          actions: ['sqs:SendMessage'],
+          resources: [queue.queueArn],
+          conditions: { ArnEquals: { 'aws:SourceArn': rule.ruleArn } },
+        }),
+      );
+    }
   }
 }

@@ -1,6 +1,6 @@
 import type { FleetCall } from '../emulators/local-fleet.ts';
 import { account, region, type DeployedTemplate } from '../infra/deployed-template.ts';
-import type { Request } from '../infra/permissions.ts';
+import { callerOf, type Request } from '../infra/permissions.ts';
 
 export type FleetRequest = Request & { readonly caller: FleetCall['caller'] };
 
@@ -28,10 +28,10 @@ export class Authorizations {
   }
 
   of({ caller, service, operation, input }: FleetCall): FleetRequest[] {
-    return this.#requests(`${service}:${operation}`, input).map((request) => ({ ...request, caller }));
+    return this.#requests(`${service}:${operation}`, input, caller).map((request) => ({ ...request, caller }));
   }
 
-  #requests(call: string, input: Input): Request[] {
+  #requests(call: string, input: Input, caller: FleetCall['caller']): Request[] {
     switch (call) {
       case 'dynamodb:GetItem':
       case 'dynamodb:PutItem':
@@ -45,13 +45,13 @@ export class Authorizations {
           Object.entries(item).map(([kind, part]) => this.#onItem(`dynamodb:${kind}Item`, part)),
         );
       case 'sqs:SendMessage':
+      case 'sqs:SendMessageBatch':
+        return [{ action: 'sqs:SendMessage', resource: this.#queueArn(input), context: {} }];
       case 'sqs:ReceiveMessage':
       case 'sqs:DeleteMessage':
-      case 'sqs:GetQueueAttributes':
-        return [this.#onQueue(call, input)];
-      case 'sqs:SendMessageBatch':
       case 'sqs:DeleteMessageBatch':
-        return [this.#onQueue(call.replace(/Batch$/, ''), input)];
+      case 'sqs:GetQueueAttributes':
+        return [{ action: call.replace(/Batch$/, ''), resource: this.#polledArn(caller), context: {} }];
       case 'ssm:GetParameter': {
         // SecureStrings under the AWS managed key need no right of their own to decrypt: its key policy gives it.
         const resource = arn('ssm', `parameter${this.#deployedName(input['Name'])}`);
@@ -89,9 +89,18 @@ export class Authorizations {
     };
   }
 
-  #onQueue(action: string, input: Input): Request {
+  #queueArn(input: Input): string {
     const [, name] = /\/\d+\/([^/]+)$/.exec(this.#deployedName(input['QueueUrl'])) ?? [];
-    return { action, resource: arn('sqs', String(name)), context: {} };
+    return arn('sqs', String(name));
+  }
+
+  /** A poller knows its queue from the event source mapping, not from what the function was told. */
+  #polledArn(caller: FleetCall['caller']): string {
+    const mapping = this.#deployed
+      .resources('AWS::Lambda::EventSourceMapping')
+      .find(({ properties }) => callerOf(String(properties['FunctionName'])) === caller);
+    if (mapping === undefined) throw new Error(`the template must have an event source mapping of ${caller}`);
+    return String(mapping.properties['EventSourceArn']);
   }
 
   /** Starting a task is also tagging it, and handing it its roles. */

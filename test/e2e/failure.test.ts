@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { visibilitySeconds } from '../../functions/contracts/with-infra/queue-limits.ts';
 import { impatient, minute, plainJob, startScenario, until } from './scenario.ts';
 
 describe('a job that no runner may take', () => {
@@ -210,5 +211,46 @@ describe('a function that is killed in the middle of a launch', () => {
     await scenario.jobIs(job.id, 'completed');
     await scenario.expectAllGone();
     expect(scenario.launches).toBe(1);
+  });
+});
+
+describe('a stop', () => {
+  test('that comes while its function is out gives the lease back afterwards', async () => {
+    const scenario = await startScenario();
+    const { queues, stopsQueue, eventSources } = scenario.fleet;
+    await eventSources['task-stopped'].pause();
+    const job = scenario.github.queueJob(plainJob);
+    await until(async () => (await queues.depth(stopsQueue)).visible === 1, 'its stop is in the queue');
+    expect((await scenario.fleet.ledger()).some(({ open }) => open === 'runner')).toBe(true);
+    eventSources['task-stopped'].resume();
+    await scenario.expectAllGone();
+    await scenario.jobIs(job.id, 'completed');
+  });
+
+  test('that cannot be read is tried ten times, is a dead letter then, and holds up no other', async () => {
+    const scenario = await startScenario();
+    const { queues, stopsQueue, deadLetters, clock, eventSources } = scenario.fleet;
+    const failures = (): number => scenario.logs.filter((line) => line.includes('task stopped: failed')).length;
+    await queues.send(stopsQueue, 'no event');
+    await until(() => failures() === 1, 'it has failed');
+    const job = scenario.github.queueJob(plainJob);
+    await scenario.jobIs(job.id, 'completed');
+    await until(
+      async () => scenario.liveTasks === 0 && (await scenario.fleet.depth()) === 1,
+      'all other messages are handled',
+    );
+    expect((await scenario.fleet.ledger()).filter(({ open }) => open === 'runner')).toEqual([]);
+    for (let tries = 2; tries <= 10; tries += 1) {
+      await until(() => eventSources['task-stopped'].inFlight === 0, 'the function is done');
+      clock.advance(visibilitySeconds * 1000 + 1);
+      await until(() => failures() === tries, `it has failed ${tries} times`);
+    }
+    await until(() => eventSources['task-stopped'].inFlight === 0, 'the function is done');
+    clock.advance(visibilitySeconds * 1000 + 1);
+    await until(async () => (await queues.depth(deadLetters.stops)).visible === 1, 'it is a dead letter');
+    expect(await queues.messages(deadLetters.stops)).toMatchObject([{ body: 'no event' }]);
+    expect(failures()).toBe(10);
+    await queues.purge(deadLetters.stops);
+    await scenario.expectAllGone();
   });
 });

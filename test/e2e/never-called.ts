@@ -41,12 +41,6 @@ export const neverCalled: readonly Exception[] = [
     because: 'EventBridge Scheduler invokes as this role; the emulated one calls the function itself',
   },
   {
-    roles: 'TaskStoppedRole',
-    actions: ['sqs:SendMessage'],
-    resource: 'QueuesUnsettledTasks',
-    because: 'Lambda sends an event that failed three times as the function',
-  },
-  {
     roles: 'RunnerImage*Role',
     actions: ['s3:GetObject', 's3:GetObjectVersion'],
     resource: 'cdk-*-assets-*/HASH.zip',

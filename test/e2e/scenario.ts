@@ -146,9 +146,7 @@ export class Scenario {
         registrations: this.github.runners.length,
         claims: claims.filter(({ id }) => String(id).startsWith('claim#')).length,
         messages: await this.fleet.depth(),
-        deadLetters:
-          (await this.fleet.queues.messages(this.fleet.deadLetters.jobs)).length +
-          (await this.fleet.queues.messages(this.fleet.deadLetters.events)).length,
+        deadLetters: await this.#deadLetters(),
       };
     };
     const nothing = {
@@ -167,6 +165,12 @@ export class Scenario {
     if (this.github.contractViolations.length > 0) {
       throw new Error(`the contract was broken: ${JSON.stringify(this.github.contractViolations)}`);
     }
+  }
+
+  async #deadLetters(): Promise<number> {
+    const { queues, deadLetters } = this.fleet;
+    const messages = await Promise.all(Object.values(deadLetters).map(async (queue) => queues.messages(queue)));
+    return messages.flat().length;
   }
 
   async stop(): Promise<void> {

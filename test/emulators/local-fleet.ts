@@ -53,6 +53,8 @@ export type LocalFleetOptions = {
 /** A call of AWS and whose permissions it needs. */
 export type FleetCall = Omit<AwsCall, 'key'> & { readonly caller: FunctionName | 'task' };
 
+type QueueName = 'jobs' | 'events' | 'stops';
+
 const webhookSecret = 'It is a secret to everybody';
 const parameterNames = {
   appId: '/github-runners/local/app-id',
@@ -82,8 +84,9 @@ export class LocalFleet {
   readonly schedules: Readonly<Record<'replenish' | 'scale-down' | 'redeliver', Schedule>>;
   readonly jobsQueue: Queue;
   readonly eventsQueue: Queue;
-  readonly deadLetters: Readonly<Record<'jobs' | 'events', Queue>>;
-  readonly eventSources: Readonly<Record<'scale-up' | 'track-jobs', EventSource>>;
+  readonly stopsQueue: Queue;
+  readonly deadLetters: Readonly<Record<QueueName, Queue>>;
+  readonly eventSources: Readonly<Record<'scale-up' | 'track-jobs' | 'task-stopped', EventSource>>;
   readonly #directory: string;
 
   private constructor(
@@ -103,6 +106,7 @@ export class LocalFleet {
     this.schedules = parts.schedules;
     this.jobsQueue = parts.jobsQueue;
     this.eventsQueue = parts.eventsQueue;
+    this.stopsQueue = parts.stopsQueue;
     this.deadLetters = parts.deadLetters;
     this.eventSources = parts.eventSources;
     this.#directory = parts.directory;
@@ -170,7 +174,8 @@ export class LocalFleet {
       redeliver: scheduler.every(5 * minute, functions.redeliver.invoke),
     };
     if (options.schedules === false) for (const schedule of Object.values(schedules)) schedule.pause();
-    ecs.onStateChange(scheduler.rule(stoppedTaskOf(ecs.clusterArn), functions['task-stopped'].invoke));
+    const sendStop = async (body: string): Promise<void> => queues.send(queuesMade.stopsQueue, body);
+    ecs.onStateChange(scheduler.rule(stoppedTaskOf(ecs.clusterArn), sendStop));
     const eventSources = {
       'scale-up': EventSource.start({
         queues,
@@ -184,6 +189,13 @@ export class LocalFleet {
         queue: queuesMade.eventsQueue,
         accessKeyId: keyOf('track-jobs'),
         invoke: functions['track-jobs'].invoke,
+      }),
+      'task-stopped': EventSource.start({
+        queues,
+        queue: queuesMade.stopsQueue,
+        accessKeyId: keyOf('task-stopped'),
+        invoke: functions['task-stopped'].invoke,
+        maximumConcurrency: 5,
       }),
     };
     return new LocalFleet({
@@ -215,7 +227,9 @@ export class LocalFleet {
 
   /** Every message that is anywhere but in a dead-letter queue. */
   async depth(): Promise<number> {
-    const depths = await Promise.all([this.queues.depth(this.jobsQueue), this.queues.depth(this.eventsQueue)]);
+    const depths = await Promise.all(
+      [this.jobsQueue, this.eventsQueue, this.stopsQueue].map(async (queue) => this.queues.depth(queue)),
+    );
     return depths.reduce((sum, { visible, inFlight, delayed }) => sum + visible + inFlight + delayed, 0);
   }
 
@@ -282,19 +296,27 @@ async function createQueues(
   queues: Queues;
   jobsQueue: Queue;
   eventsQueue: Queue;
-  deadLetters: { jobs: Queue; events: Queue };
+  stopsQueue: Queue;
+  deadLetters: Record<QueueName, Queue>;
 }> {
   const queues = await Queues.start(options);
   const deadLetters = {
     jobs: await queues.createQueue('jobs-dead-letters'),
     events: await queues.createQueue('events-dead-letters'),
+    stops: await queues.createQueue('stops-dead-letters'),
   };
-  const make = async (name: 'jobs' | 'events'): Promise<Queue> =>
+  const make = async (name: QueueName): Promise<Queue> =>
     queues.createQueue(name, {
       visibilitySeconds: visibility,
       deadLetters: { queue: deadLetters[name], maxReceiveCount: mostReceives },
     });
-  return { queues, deadLetters, jobsQueue: await make('jobs'), eventsQueue: await make('events') };
+  return {
+    queues,
+    deadLetters,
+    jobsQueue: await make('jobs'),
+    eventsQueue: await make('events'),
+    stopsQueue: await make('stops'),
+  };
 }
 
 async function startEcs(

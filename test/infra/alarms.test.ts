@@ -35,11 +35,12 @@ describe('an alarm', () => {
       'Maximum ApproximateNumberOfMessagesVisible >= 1 in 1 of 1 x 300s, silence notBreaching',
     ],
     [
-      'DeadLetters-UnsettledTasks',
+      'DeadLetters-StopsDeadLetters',
       'Maximum ApproximateNumberOfMessagesVisible >= 1 in 1 of 1 x 300s, silence notBreaching',
     ],
     ['QueueAge-Jobs', 'Maximum ApproximateAgeOfOldestMessage > 900 in 3 of 3 x 60s, silence notBreaching'],
     ['QueueAge-Events', 'Maximum ApproximateAgeOfOldestMessage > 900 in 3 of 3 x 60s, silence notBreaching'],
+    ['QueueAge-Stops', 'Maximum ApproximateAgeOfOldestMessage > 900 in 3 of 3 x 60s, silence notBreaching'],
     ['FunctionErrors-webhook', 'Sum Errors >= 1 in 1 of 1 x 300s, silence notBreaching'],
     ['FunctionErrors-redeliver', 'Sum Errors >= 1 in 3 of 4 x 300s, silence notBreaching'],
     ['SweepFailures-scale-down', 'Sum SweepFailures >= 1 in 3 of 4 x 300s, silence notBreaching'],
@@ -62,7 +63,7 @@ describe('an alarm', () => {
       JobsHeld: 2,
       LaunchFailures: 8,
       DeadLetters: 3,
-      QueueAge: 2,
+      QueueAge: 3,
       // What end-fleet cannot do CloudFormation tells.
       FunctionErrors: functionNames.length - 1,
       SweepFailures: 2,

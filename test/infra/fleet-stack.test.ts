@@ -264,7 +264,7 @@ describe('permissions', () => {
 describe('queues', () => {
   test('hide a message for six times as long as a function may run, and keep it for four days', () => {
     const work = resourcesOf('AWS::SQS::Queue').filter(({ Properties }) => 'RedrivePolicy' in Properties);
-    expect(work).toHaveLength(2);
+    expect(work).toHaveLength(3);
     for (const { Properties } of work) {
       expect(Properties).toMatchObject({
         VisibilityTimeout: 180,
@@ -283,21 +283,21 @@ describe('queues', () => {
 
   test('refuse what does not come over TLS', () => {
     const policies = resourcesOf('AWS::SQS::QueuePolicy').map(({ Properties }) => JSON.stringify(Properties));
-    expect(policies).toHaveLength(5);
+    expect(policies).toHaveLength(6);
     for (const policy of policies) expect(policy).toContain('{"Bool":{"aws:SecureTransport":"false"}},"Effect":"Deny"');
   });
 
-  test('are read without waiting, at most ten at once, and messages fail one by one', () => {
+  test('are read without waiting, so many messages at once, and messages fail one by one', () => {
     const mappings = resourcesOf('AWS::Lambda::EventSourceMapping').map(({ Properties }) => Properties);
-    expect(mappings).toHaveLength(2);
     for (const mapping of mappings) {
       expect(mapping).not.toHaveProperty('MaximumBatchingWindowInSeconds');
-      expect(mapping).toMatchObject({
-        FunctionResponseTypes: ['ReportBatchItemFailures'],
-        ScalingConfig: { MaximumConcurrency: 10 },
-      });
+      expect(mapping).toMatchObject({ FunctionResponseTypes: ['ReportBatchItemFailures'] });
     }
-    expect(mappings.map((mapping) => mapping['BatchSize'])).toEqual([5, 10]);
+    expect(mappings.map(({ BatchSize, ScalingConfig }) => ({ BatchSize, ScalingConfig }))).toEqual([
+      { BatchSize: 5, ScalingConfig: { MaximumConcurrency: 10 } },
+      { BatchSize: 10, ScalingConfig: { MaximumConcurrency: 10 } },
+      { BatchSize: 10, ScalingConfig: { MaximumConcurrency: 5 } },
+    ]);
   });
 
   test('may get a launch back from the function that read it', () => {
@@ -417,7 +417,7 @@ describe('the cluster', () => {
     template.hasResourceProperties('AWS::ECS::Cluster', { CapacityProviders: ['FARGATE', 'FARGATE_SPOT'] });
   });
 
-  test('tells of its stopped tasks, tries again, and keeps what could not be told', () => {
+  test('sends its stopped tasks to a queue, tries again, and keeps beside the dead letters of that queue what could not be sent', () => {
     template.hasResourceProperties('AWS::Events::Rule', {
       EventPattern: {
         source: ['aws.ecs'],
@@ -426,9 +426,20 @@ describe('the cluster', () => {
       },
     });
     const [{ Properties }] = resourcesOf('AWS::Events::Rule') as [Resource];
+    const ids = Object.keys(template.findResources('AWS::SQS::Queue'));
+    const arnOf = (name: string) => ({ 'Fn::GetAtt': [ids.find((id) => id.slice(0, -8) === name), 'Arn'] });
+    const deadLetters = arnOf('QueuesStopsDeadLetters');
     expect(Properties['Targets']).toEqual([
-      expect.objectContaining({ RetryPolicy: expect.anything(), DeadLetterConfig: expect.anything() }),
+      {
+        Id: 'Target0',
+        Arn: arnOf('QueuesStops'),
+        RetryPolicy: { MaximumRetryAttempts: 10, MaximumEventAgeInSeconds: 3600 },
+        DeadLetterConfig: { Arn: deadLetters },
+      },
     ]);
+    template.hasResourceProperties('AWS::SQS::Queue', {
+      RedrivePolicy: { deadLetterTargetArn: deadLetters, maxReceiveCount: 10 },
+    });
   });
 });
 
@@ -461,7 +472,7 @@ describe('the schedules', () => {
     const retries = resourcesOf('AWS::Lambda::EventInvokeConfig').map(
       ({ Properties }) => Properties['MaximumRetryAttempts'],
     );
-    expect(retries).toEqual([2, 0, 0, 0, 0, 0]);
+    expect(retries).toEqual([0, 0, 0, 0, 0]);
   });
 });
 

@@ -26,13 +26,8 @@ export const acknowledged: readonly Acknowledgement[] = [
     because: 'claims are secrets that live for minutes, and a backup would keep them for weeks',
   },
   {
-    rule: 'AwsSolutions-SQS3',
-    at: ['Queues/UnsettledTasks'],
-    because: 'it is a dead-letter queue, of a rule and of a function, which cdk-nag does not look at',
-  },
-  {
     rule: 'Serverless-SQSRedrivePolicy',
-    at: ['Queues/JobsDeadLetters', 'Queues/EventsDeadLetters', 'Queues/UnsettledTasks'],
+    at: ['Queues/JobsDeadLetters', 'Queues/EventsDeadLetters', 'Queues/StopsDeadLetters'],
     because: 'these are the dead-letter queues: what is in them waits for a person, and an alarm calls one',
   },
   {
@@ -103,13 +98,8 @@ export const acknowledged: readonly Acknowledgement[] = [
   },
   {
     rule: 'Serverless-LambdaDLQ',
-    at: ['ScaleUp/Function', 'TrackJobs/Function'],
+    at: ['ScaleUp/Function', 'TrackJobs/Function', 'TaskStopped/Function'],
     because: 'the queue it reads has one, after ten tries',
-  },
-  {
-    rule: 'Serverless-LambdaDLQ',
-    at: ['TaskStopped/Function'],
-    because: 'it has a destination for what failed, which tells more than a dead letter',
   },
   {
     rule: 'Serverless-LambdaDLQ',
@@ -133,7 +123,7 @@ export const acknowledged: readonly Acknowledgement[] = [
   },
   {
     rule: 'Serverless-LambdaEventSourceMappingDestination',
-    at: ['ScaleUp/Function/Messages', 'TrackJobs/Function/Messages'],
+    at: ['ScaleUp/Function/Messages', 'TrackJobs/Function/Messages', 'TaskStopped/Function/Messages'],
     because: 'of a queue there is no such destination: its redrive policy is what takes its place',
   },
   {

@@ -134,11 +134,16 @@ export function shortName(resource: string): string {
   return resource.replace(/^arn:aws:[a-z0-9-]+:[a-z0-9-]*:(?:\d{12})?:/, '').replaceAll(/[0-9a-f]{64}/g, 'HASH');
 }
 
-/** Logical ids of functions end in Function; a task definition names the role of its tasks. */
+/** Who calls, as LocalFleet names it, by the name that a template has for its function. */
+export function callerOf(functionName: string): string {
+  return kebab(functionName.replace(/Function$/, ''));
+}
+
+/** A function has a role, and a task definition names the role of its tasks. */
 function callersOf(deployed: DeployedTemplate): Map<string, string> {
   const functions = deployed
     .resources('AWS::Lambda::Function')
-    .map(({ name, properties }) => [roleName(properties['Role']), kebab(name.replace(/Function$/, ''))] as const);
+    .map(({ name, properties }) => [roleName(properties['Role']), callerOf(name)] as const);
   const tasks = deployed
     .resources('AWS::ECS::TaskDefinition')
     .map(({ properties }) => [roleName(properties['TaskRoleArn']), 'task'] as const);

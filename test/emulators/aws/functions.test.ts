@@ -414,27 +414,16 @@ describe('the scheduler', () => {
     await scheduler.settled();
   });
 
-  test('tries a failed invocation twice more, a minute and two minutes later', async () => {
+  test('sends stopped tasks of one cluster to a queue, as they are', async () => {
     const scheduler = startScheduler();
-    const { seen, invoke } = recorder([false, false, false, true]);
-    scheduler.rule(() => true, invoke)({ a: 1 });
-    for (const ms of [60_000, 120_000, 600_000]) {
-      await scheduler.settled();
-      clock.advance(ms);
-    }
-    await scheduler.settled();
-    expect(seen).toEqual([{ a: 1 }, { a: 1 }, { a: 1 }]);
-  });
-
-  test('brings stopped tasks of one cluster to a function', async () => {
-    const scheduler = startScheduler();
-    const { seen, invoke } = recorder();
-    const hear = scheduler.rule(stoppedTaskOf('arn:mine'), invoke);
+    const queue = await queues.createQueue(`stops-${count++}`);
+    const hear = scheduler.rule(stoppedTaskOf('arn:mine'), async (body) => queues.send(queue, body));
     const event = { source: 'aws.ecs', 'detail-type': 'ECS Task State Change' };
     hear({ ...event, detail: { clusterArn: 'arn:mine', lastStatus: 'RUNNING' } });
     hear({ ...event, detail: { clusterArn: 'arn:other', lastStatus: 'STOPPED' } });
     hear({ ...event, detail: { clusterArn: 'arn:mine', lastStatus: 'STOPPED' } });
     await scheduler.settled();
-    expect(seen).toEqual([{ ...event, detail: { clusterArn: 'arn:mine', lastStatus: 'STOPPED' } }]);
+    const bodies = (await queues.messages(queue)).map(({ body }) => JSON.parse(body) as unknown);
+    expect(bodies).toEqual([{ ...event, detail: { clusterArn: 'arn:mine', lastStatus: 'STOPPED' } }]);
   });
 });

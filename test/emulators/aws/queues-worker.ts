@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { signerOf, type AwsCall } from './aws-call.ts';
 import { turnDate } from './turned-date.ts';
 
-type FauxqsQueue = { purge(): void; cancelWaiters(): void };
+type FauxqsQueue = { enqueue(message: unknown): void; purge(): void; cancelWaiters(): void };
 type FauxqsStore = {
   createQueue(name: string, url: string, arn: string, attributes: Record<string, string>): FauxqsQueue;
   getQueueByName(name: string): FauxqsQueue | undefined;
@@ -14,6 +14,7 @@ type FauxqsStore = {
 export type QueuesRequest =
   | { kind: 'create'; id: number; name: string; url: string; arn: string; attributes: Record<string, string> }
   | { kind: 'inspect' | 'wake' | 'purge'; id: number; name: string }
+  | { kind: 'send'; id: number; name: string; body: string }
   | { kind: 'stop'; id: number };
 export type QueuesReply = { id: number; answer?: unknown; error?: string };
 /** An answer, or news of a call that somebody made over HTTP. */
@@ -29,7 +30,7 @@ turnDate(offset);
 const { buildApp } = await import('fauxqs');
 // The store is not exported, but an app can be given one.
 const { SqsStore } = (await import(new URL('sqs/sqsStore.js', import.meta.resolve('fauxqs')).href)) as {
-  SqsStore: new () => FauxqsStore;
+  SqsStore: { new (): FauxqsStore; createMessage(body: string): unknown };
 };
 const { SnsStore } = (await import(new URL('sns/snsStore.js', import.meta.resolve('fauxqs')).href)) as {
   SnsStore: new () => unknown;
@@ -64,6 +65,8 @@ async function answer(request: QueuesRequest): Promise<unknown> {
     case 'inspect':
       store.processAllTimers();
       return store.inspectQueue(request.name);
+    case 'send':
+      return store.getQueueByName(request.name)?.enqueue(SqsStore.createMessage(request.body));
     case 'wake':
       return store.getQueueByName(request.name)?.cancelWaiters();
     case 'purge':

@@ -111,6 +111,11 @@ export class Queues {
     ];
   }
 
+  /** Takes a message that another service of AWS sends: no function makes this call. */
+  async send(queue: Queue, body: string): Promise<void> {
+    await this.#ask({ kind: 'send', name: queue.name, body });
+  }
+
   /** Answers every long poll of a queue now, empty: who hangs up instead leaves a poll behind that swallows a message. */
   async wake(queue: Queue): Promise<void> {
     await this.#ask({ kind: 'wake', name: queue.name });

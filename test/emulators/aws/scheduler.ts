@@ -11,13 +11,8 @@ export type Schedule = {
   resume(): void;
 };
 
-/** EventBridge: schedules, and the rules that bring events to functions. */
+/** EventBridge: schedules, and the rules that send events to queues. */
 export class Scheduler {
-  /**
-   * How long Lambda waits before each new try of an asynchronous invocation that failed, by the clock.
-   * https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
-   */
-  retryAfterMs: readonly number[] = [60_000, 120_000];
   readonly #clock: Clock;
   readonly #running = new Set<Promise<unknown>>();
   readonly #callOffs = new Set<() => void>();
@@ -27,7 +22,7 @@ export class Scheduler {
     this.#clock = clock;
   }
 
-  /** How many invocations are under way. */
+  /** How many invocations and events are under way. */
   get running(): number {
     return this.#running.size;
   }
@@ -40,7 +35,7 @@ export class Scheduler {
       callOff = this.#clock.after(ms, () => {
         callOff = undefined;
         resume();
-        this.#invoke(scheduledEvent(this.#clock), invoke);
+        void this.#track(tryOnce(scheduledEvent(this.#clock), invoke));
       });
     };
     const pause = (): void => {
@@ -52,15 +47,14 @@ export class Scheduler {
     return { runNow: async () => this.#track(tryOnce(scheduledEvent(this.#clock), invoke)), pause, resume };
   }
 
-  /** A rule: an event that matches goes to the function, asynchronously. */
-  rule<E>(matches: (event: E) => boolean, invoke: Invoke): (event: E) => void {
+  /** A rule: an event that matches is sent to a queue, as JSON. */
+  rule<E>(matches: (event: E) => boolean, send: (body: string) => Promise<void>): (event: E) => void {
     return (event) => {
-      // As JSON: a function never shares an object with anyone.
-      if (!this.#stopped && matches(event)) this.#invoke(JSON.parse(JSON.stringify(event)), invoke);
+      if (!this.#stopped && matches(event)) void this.#track(send(JSON.stringify(event)));
     };
   }
 
-  /** Waits until no invocation is under way. One that waits for its next try is not. */
+  /** Waits until no invocation and no event is under way. */
   async settled(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
@@ -69,21 +63,6 @@ export class Scheduler {
     this.#stopped = true;
     for (const callOff of this.#callOffs) callOff();
     await this.settled();
-  }
-
-  #invoke(event: unknown, invoke: Invoke, tries = 0): void {
-    void this.#track(this.#invokeOrRetry(event, invoke, tries));
-  }
-
-  async #invokeOrRetry(event: unknown, invoke: Invoke, tries: number): Promise<void> {
-    const { ok } = await tryOnce(event, invoke);
-    const delay = this.retryAfterMs[tries];
-    if (ok || delay === undefined || this.#stopped) return;
-    const callOff = this.#clock.after(delay, () => {
-      this.#callOffs.delete(callOff);
-      this.#invoke(event, invoke, tries + 1);
-    });
-    this.#callOffs.add(callOff);
   }
 
   async #track<T>(run: Promise<T>): Promise<T> {
