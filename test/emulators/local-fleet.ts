@@ -62,7 +62,7 @@ const parameterNames = {
   webhookSecret: '/github-runners/local/webhook-secret',
 };
 const dockerNetwork = { subnets: ['subnet-docker-1', 'subnet-docker-2'], securityGroups: ['sg-docker'] };
-const tableNames = { ledger: 'Ledger', claims: 'Claims' };
+export const tableNames = { ledger: 'Ledger', claims: 'Claims' };
 
 /**
  * The whole fleet on this machine: the functions as they are deployed, driven as AWS drives them, against emulators that
@@ -261,7 +261,7 @@ function tellWhoCalls(onCall: (call: FleetCall) => void): OnCall {
   };
 }
 
-async function createTables(tables: Tables): Promise<void> {
+export async function createTables(tables: Tables): Promise<void> {
   await tables.createTable({
     TableName: tableNames.ledger,
     AttributeDefinitions: ['id', openIndex.partitionKey, openIndex.sortKey].map((name) => ({
