@@ -4,6 +4,7 @@ import type { CreateAlarmOptions, Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
+import { waitReasonNames, waitReasons } from '../functions/contracts/with-infra/reasons.ts';
 import type { Fleet } from './define-fleet.ts';
 import { fleetMetric } from './fleet-metric.ts';
 import type { FunctionName } from './function-bundle.ts';
@@ -28,7 +29,7 @@ export type Watched = {
 /** Each has a row in docs/operations.md, which says the same and what to do. */
 const rings = {
   OldestRunnable: 'a job that could run has waited for more than 300 seconds, or nobody looked, for three minutes',
-  BreakerOpen: 'the breaker of a profile is open',
+  BreakerOpen: 'the breaker of a profile is open in a scope',
   DeadLetters: 'a dead-letter queue is not empty',
   LaunchFailures: 'a launch failed for a reason that time alone does not cure',
   DeliveriesNotTaken: 'a delivery could not be taken',
@@ -39,7 +40,7 @@ const rings = {
   QueueAge: 'the oldest message is more than 900 seconds old, for three minutes',
   DeliveriesPending: 'more than 50 failed deliveries wait, in three of four spans of five minutes',
   GitHubRateLow: "less than 20 percent of an org's rate limit is left",
-  JobsHeld: 'a job was given up until a person looks',
+  JobsHeld: 'a job is parked: it gets no more runners for now',
   ImageBuildFailed: 'a build of the runner image failed; the image before it stays in use',
   RunnerImageOld: 'the runner image is more than 72 hours old, or nobody could tell for three hours',
   WebhookThrottled: 'Lambda had no room for a delivery',
@@ -60,8 +61,8 @@ const isAbove = ComparisonOperator.GREATER_THAN_THRESHOLD;
 /** One bad run of a sweep is made good by the next. Three of four, as a span may hold no run of what runs every five minutes. */
 const lasting = { datapointsToAlarm: 3, evaluationPeriods: 4 } as const;
 const sweeps: readonly FunctionName[] = ['replenish', 'scale-down', 'redeliver'];
-/** The other reasons are tried again until AWS or GitHub has room or answers. */
-const lastingLaunchFailures = ['launch-refused', 'quota', 'scope-held', 'given-up'];
+/** Launches that failed for another reason are tried again until AWS has room, or AWS or GitHub answers. */
+const lastingLaunchFailures = [...waitReasonNames.filter((reason) => waitReasons[reason].rings), 'given-up'];
 
 /** What calls a person. Without a topic an alarm still shows on the dashboard, and calls nobody. */
 export class Alarms extends Construct {

@@ -12,7 +12,7 @@ import type { Alarm, GraphWidgetProps, IMetric } from 'aws-cdk-lib/aws-cloudwatc
 import { Construct } from 'constructs';
 import { metricNamespace } from '../functions/contracts/with-infra/metrics.ts';
 import type { MetricName } from '../functions/contracts/with-infra/metrics.ts';
-import { endings, waitReasons } from '../functions/contracts/with-infra/reasons.ts';
+import { endings, waitReasonNames } from '../functions/contracts/with-infra/reasons.ts';
 import type { Watched } from './alarms.ts';
 import type { Fleet } from './define-fleet.ts';
 import { fleetMetric } from './fleet-metric.ts';
@@ -54,7 +54,7 @@ export class Dashboard extends Construct {
 
 function areJobsWaiting({ fleet, alarms }: DashboardProps): [GraphWidget, GraphWidget, AlarmStatusWidget] {
   return [
-    graph('Jobs waiting, by reason', byReason(fleet, 'JobsWaiting', waitReasons, Stats.MAXIMUM, minute), {
+    graph('Jobs waiting, by reason', byReason(fleet, 'JobsWaiting', waitReasonNames, Stats.MAXIMUM, minute), {
       stacked: true,
     }),
     graph('Oldest job that could run (seconds)', byProfile({ fleet }, 'OldestRunnableSeconds', Stats.MAXIMUM, minute), {

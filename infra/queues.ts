@@ -11,11 +11,11 @@ export class Queues extends Construct {
   readonly events: Queue;
   /** Tasks that stopped: EventBridge sends each event as it is. */
   readonly stops: Queue;
-  /** Stops that were received too often, and those that EventBridge could not send: the same text either way. */
+  /** Stops that were received too often, and stops that EventBridge could not send: the same text either way. */
   readonly stopsDeadLetters: Queue;
-  /** What functions read. */
+  /** The queues that functions read. */
   readonly work: readonly Queue[];
-  /** Where what they could not do waits. */
+  /** The dead-letter queue of each. */
   readonly deadLetters: readonly Queue[];
 
   constructor(scope: Construct, id: string) {

@@ -8,12 +8,17 @@ const folders = ['functions', 'infra'];
 /** What is not a room under `functions/`. */
 const shared = ['contracts', 'fleet', 'aws', 'github'];
 
+/** Flows that several rooms share. Everything else in `fleet/` is a decision. */
+const flowsOfFleet = ['change-records.ts', 'end-runner.ts', 'record-sighting.ts', 'top-up-profile.ts'];
+
 type Part = { readonly kind: 'handler' | 'flow' | 'decision'; readonly room: string } | { readonly kind: string };
 
 /** Which part of the fleet a file belongs to, by its path. */
 function partOf(path: string): Part {
   const [top = '', folder = '', file = ''] = path.split('/');
   if (top !== 'functions') return { kind: top };
+  if (path === 'functions/fleet/ledger.ts') return { kind: 'port' };
+  if (folder === 'fleet') return { kind: flowsOfFleet.includes(file) ? 'fleet flow' : 'fleet' };
   if (shared.includes(folder)) return { kind: folder };
   if (file === 'handler.ts') return { kind: 'handler', room: folder };
   return { kind: file.startsWith('decide-') || file.startsWith('verify-') ? 'decision' : 'flow', room: folder };
@@ -21,11 +26,14 @@ function partOf(path: string): Part {
 
 /** Who may import whom: DESIGN.md section 3. A room's own parts are told apart below. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
-  handler: ['flow', 'aws', 'github', 'contracts'],
-  flow: ['flow', 'decision', 'fleet', 'contracts'],
+  handler: ['flow', 'fleet flow', 'aws', 'github', 'contracts'],
+  flow: ['flow', 'decision', 'fleet flow', 'fleet', 'port', 'contracts'],
   decision: ['decision', 'fleet', 'contracts'],
+  'fleet flow': ['fleet flow', 'fleet', 'port', 'contracts'],
   fleet: ['fleet', 'contracts'],
-  aws: ['aws', 'contracts'],
+  port: ['contracts'],
+  // The ledger's interface is declared by those who use it.
+  aws: ['aws', 'port', 'contracts'],
   github: ['github', 'contracts'],
   contracts: ['contracts'],
   infra: ['infra', 'contracts'],
@@ -41,6 +49,29 @@ function wrongArrows(files: ReadonlyMap<string, string>): string[] {
       .filter((specifier) => !isAllowed(path, specifier))
       .map((specifier) => `${path} -> ${specifier.startsWith('.') ? join(dirname(path), specifier) : specifier}`),
   );
+}
+
+/** Every pair of files that import each other, by however many steps, as `a -> b -> a`. */
+function circles(files: ReadonlyMap<string, string>): string[] {
+  const arrows = new Map(
+    [...files].map(([path, text]) => [
+      path,
+      importsOf(text)
+        .filter((specifier) => specifier.startsWith('.'))
+        .map((specifier) => join(dirname(path), specifier)),
+    ]),
+  );
+  const found: string[] = [];
+  const done = new Set<string>();
+  const follow = (path: string, way: readonly string[]): void => {
+    const start = way.indexOf(path);
+    if (start !== -1) found.push([...way.slice(start), path].join(' -> '));
+    if (start !== -1 || done.has(path)) return;
+    for (const to of arrows.get(path) ?? []) follow(to, [...way, path]);
+    done.add(path);
+  };
+  for (const path of arrows.keys()) follow(path, []);
+  return found;
 }
 
 function importsOf(text: string): string[] {
@@ -72,6 +103,20 @@ describe('the arrows between files', () => {
     expect(wrongArrows(sources)).toEqual([]);
   });
 
+  test('never lead back to where they began', () => {
+    expect(circles(sources)).toEqual([]);
+  });
+
+  test('that lead back are found, however long the way', () => {
+    const files = [
+      ['functions/a.ts', "import type { B } from './b.ts';"],
+      ['functions/b.ts', "import { c } from './c.ts';"],
+      ['functions/c.ts', "import { a } from './a.ts';"],
+    ] as const;
+    expect(circles(new Map(files.slice(0, 2)))).toEqual([]);
+    expect(circles(new Map(files))).toEqual(['functions/a.ts -> functions/b.ts -> functions/c.ts -> functions/a.ts']);
+  });
+
   test('are read from the whole fleet', () => {
     const arrows = [...sources.values()].flatMap((text) => importsOf(text));
     expect(sources.size).toBeGreaterThan(60);
@@ -101,6 +146,11 @@ describe('the arrows between files', () => {
     ['a decision of its flow', 'functions/scale-up/decide-launch.ts', './launch-runner.ts'],
     ['a decision of an adapter', 'functions/scale-up/decide-launch.ts', '../github/jobs.ts'],
     ['a handler of a decision', 'functions/scale-up/handler.ts', './decide-launch.ts'],
+    ['a decision of a flow that rooms share', 'functions/fleet/decide-top-up.ts', './top-up-profile.ts'],
+    ['a rule with a state of a flow', 'functions/fleet/waits/breaker.ts', '../change-records.ts'],
+    ["a room's decision of a flow that rooms share", 'functions/scale-up/decide-launch.ts', '../fleet/end-runner.ts'],
+    ["a decision of the ledger's interface", 'functions/fleet/decide-start.ts', './ledger.ts'],
+    ['an adapter of a rule', 'functions/aws/ledger/waits.ts', '../../fleet/waits/breaker.ts'],
     ['the fleet of a room', 'functions/fleet/supply.ts', '../scale-up/decide-launch.ts'],
     ['the fleet of an adapter', 'functions/fleet/supply.ts', '../aws/claims.ts'],
     ['a contract of anything but contracts', 'functions/contracts/between-rooms/job.ts', '../../fleet/supply.ts'],

@@ -21,12 +21,14 @@ export type Decision = {
   readonly room: string;
   readonly level: string;
   readonly decision: string;
+  /** An item of the closed list of wait reasons. */
   readonly reason?: string;
+  /** The sentence. */
+  readonly note?: string;
   readonly job?: string;
   readonly runner?: string;
   readonly profile?: string;
   readonly repository?: string;
-  readonly wait?: string;
   readonly verdict?: string;
   readonly status?: number;
   readonly ending?: string;
@@ -104,7 +106,8 @@ export type RunnerView = {
   readonly warm: boolean;
   readonly jobId: string | undefined;
   readonly ending: string | undefined;
-  readonly reason: string | undefined;
+  /** Why it ended, as a sentence. */
+  readonly note: string | undefined;
   readonly endedAt: number | undefined;
 };
 
@@ -155,7 +158,7 @@ type Runner = {
   busy: boolean;
   endedAt: number | undefined;
   ending: string | undefined;
-  reason: string | undefined;
+  note: string | undefined;
   /** Why scale-down laid hands on it. */
   reapedFor: string | undefined;
 };
@@ -353,7 +356,7 @@ export class JobBoard {
         busy: false,
         endedAt: undefined,
         ending: undefined,
-        reason: undefined,
+        note: undefined,
         reapedFor: undefined,
       };
       this.#runners.set(runnerId, runner);
@@ -362,7 +365,7 @@ export class JobBoard {
     }
     this.#withRunner(runnerId, at, (runner) => {
       if (status !== 'STOPPED' && status !== 'DEPROVISIONING') return;
-      runner.reason ??= stopReason;
+      runner.note ??= stopReason;
       if (runner.endedAt === undefined) this.#mourn(runner);
       runner.endedAt ??= at;
     });
@@ -381,15 +384,15 @@ export class JobBoard {
     const job = [...this.#active].find(({ expected }) => expected === runner.id);
     if (job === undefined || job.startedAt !== undefined) return;
     job.expected = undefined;
-    job.notes.push(`its runner died: ${runner.reason ?? 'nobody knows why'}`);
+    job.notes.push(`its runner died: ${runner.note ?? 'nobody knows why'}`);
   }
 
   #hearDecision(decision: Decision, at: number): void {
     this.decisions.push({ ...decision, at });
     if (this.decisions.length > mostDecisions) this.decisions.shift();
     if (decision.level === 'ERROR') {
-      const { room, reason } = decision;
-      this.#tell({ at, text: `${room}: ${decision.decision}${reason === undefined ? '' : `: ${reason}`}` });
+      const { room, note } = decision;
+      this.#tell({ at, text: `${room}: ${decision.decision}${note === undefined ? '' : `: ${note}`}` });
     }
     switch (decision.room) {
       case 'webhook':
@@ -402,11 +405,11 @@ export class JobBoard {
         if (decision.stolenFrom !== undefined) this.stolen += 1;
         return;
       case 'task-stopped':
-        this.#hearEnding(decision, decision.ending, at);
+        this.#hearEnding(decision, at);
         return;
       case 'scale-down':
-        if (decision.decision.endsWith('settle')) this.#hearEnding(decision, decision.result, at);
-        else this.#hearReaping(decision);
+        this.#hearEnding(decision, at);
+        if (!decision.decision.endsWith('settle')) this.#hearReaping(decision);
         return;
       case 'replenish':
         this.#hearFound(decision, at);
@@ -414,7 +417,7 @@ export class JobBoard {
     }
   }
 
-  #hearVerdict({ verdict, status, job: id, repository, profile, reason }: Decision, at: number): void {
+  #hearVerdict({ verdict, status, job: id, repository, profile, note }: Decision, at: number): void {
     if (verdict !== undefined) this.#count(this.#verdicts, verdict === 'refuse' ? `refuse ${status}` : verdict);
     if (verdict !== 'launch' || id === undefined || this.#jobs.has(id)) return;
     // Posted by hand: GitHub does not know it.
@@ -422,29 +425,29 @@ export class JobBoard {
     job.name = 'a job posted by hand';
     job.repository = repository ?? 'unknown';
     job.profile = profile ?? '';
-    job.notes.push(reason ?? '');
+    job.notes.push(note ?? '');
     this.#changed(job, at);
   }
 
-  #hearLaunch({ decision, provider, job: id, wait, reason = '' }: Decision, at: number): void {
+  #hearLaunch({ decision, provider, job: id, reason = 'unknown', note = '' }: Decision, at: number): void {
     const job = id === undefined ? undefined : this.#jobs.get(id);
     if (decision === 'launch: launched') this.#count(this.#launches, provider ?? 'unknown');
     if (job === undefined || job.endedAt !== undefined) return;
     job.unheard = false;
-    if (decision === 'launch: wait' && job.startedAt === undefined) this.#wait(job, wait ?? 'unknown', reason);
+    if (decision === 'launch: wait' && job.startedAt === undefined) this.#wait(job, reason, note);
     // GitHub never had it, so GitHub will never end it.
-    if (decision === 'launch: drop' && /GitHub says the job is gone/.test(reason)) this.#end(job, 'gone', at);
-    if (decision === 'launch: give-up') job.notes.push(`given up: ${reason}`);
+    if (decision === 'launch: drop' && /GitHub says the job is gone/.test(note)) this.#end(job, 'gone', at);
+    if (decision === 'launch: give-up') job.notes.push(`given up: ${note}`);
     this.#changed(job, at);
   }
 
-  #hearEnding({ runner: runnerId, reason }: Decision, ending: string | undefined, at: number): void {
+  #hearEnding({ runner: runnerId, note, ending }: Decision, at: number): void {
     const runner = this.#runners.get(runnerId ?? '');
     // task-stopped and a sweep may both tell the same end.
     if (ending === undefined || runner === undefined || runner.ending !== undefined) return;
     this.#count(this.#endings, ending);
     runner.ending = ending;
-    runner.reason = [runner.reapedFor, reason].filter((part) => part !== undefined).join('; ');
+    runner.note = [runner.reapedFor, note].filter((part) => part !== undefined).join('; ');
     const job = runner.jobId === undefined ? undefined : this.#jobs.get(runner.jobId);
     if (job === undefined || job.startedAt !== undefined || job.endedAt !== undefined) return;
     if (job.expected !== undefined || ending === 'ran-a-job') return;
@@ -452,11 +455,11 @@ export class JobBoard {
     this.#changed(job, at);
   }
 
-  #hearReaping({ decision, result, runner: runnerId, reason }: Decision): void {
+  #hearReaping({ decision, result, runner: runnerId, note }: Decision): void {
     if (/miss|found-again/.test(decision) || nothingDone.has(result ?? '')) return;
     this.reaped += 1;
     const runner = this.#runners.get(runnerId ?? '');
-    if (runner !== undefined) runner.reapedFor = reason;
+    if (runner !== undefined) runner.reapedFor = note;
   }
 
   #hearFound({ decision, job: id, state }: Decision, at: number): void {
@@ -466,6 +469,8 @@ export class JobBoard {
       job.notes.push('found by the sweep');
       job.recovered ??= 'found by the sweep';
     }
+    // GitHub tells the end of its own jobs before the sweep can find it.
+    if (state === 'completed') this.#end(job, 'gone', at);
     this.#changed(job, at);
   }
 
@@ -583,7 +588,7 @@ function segmentsOf(job: Job, serving: Runner | undefined): Segment[] {
 }
 
 function viewRunner(runner: Runner): RunnerView {
-  const { id, profile, scope, provider, jobId, ending, reason, endedAt } = runner;
+  const { id, profile, scope, provider, jobId, ending, note, endedAt } = runner;
   const waiting = runner.registeredAt === undefined ? 'starting' : 'idle';
   return {
     id,
@@ -594,7 +599,7 @@ function viewRunner(runner: Runner): RunnerView {
     warm: jobId === undefined,
     jobId,
     ending,
-    reason,
+    note,
     endedAt,
   };
 }

@@ -62,12 +62,12 @@ export function readDecision({ functionName, line }: LogLine): Decision | undefi
   const { error, status } = fields;
   const failure = typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : undefined;
   const optional = {
-    reason: text('reason') ?? failure ?? describeProfile(fields),
+    reason: text('reason'),
+    note: text('note') ?? failure ?? describeProfile(fields),
     job: text('job'),
     runner: text('runner'),
     profile: text('profile'),
     repository: text('repository'),
-    wait: text('wait'),
     verdict: text('verdict'),
     ending: text('ending'),
     provider: text('provider'),

@@ -3,50 +3,48 @@ import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda'
 export type Received = {
   readonly body: string;
   readonly messageId: string;
-  /** 1 the first time. */
+  /** How often SQS has delivered it, this time included. */
   readonly receives: number;
 };
 
-/** With less time left no further message is begun: it comes back whole instead of being cut off in the middle. */
+/** With less time left nothing is begun: the messages come back whole instead of being cut off in the middle. */
 const neededMs = 12_000;
 
+type Handling = {
+  readonly handle: (message: Received) => Promise<void>;
+  /** Is told of each failure. @returns true when the message need not come back all the same */
+  readonly failed: (message: Received, error: unknown) => Promise<boolean> | boolean;
+};
+
 /**
- * Handles the messages of a batch one after the other and tells SQS which to deliver again.
- * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+ * Handles the messages of a batch side by side, so that the ledger can be asked for all of them at once, and tells SQS which to deliver
+ * again. https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
  */
 export async function handleBatch(
   event: SQSEvent,
   context: Pick<Context, 'getRemainingTimeInMillis'>,
-  handle: (message: Received) => Promise<void>,
-  /** Hears of what failed; true when the message need not come back all the same. */
-  failed: (message: Received, error: unknown) => Promise<boolean> | boolean,
+  handling: Handling,
 ): Promise<SQSBatchResponse> {
-  const batchItemFailures: { itemIdentifier: string }[] = [];
-  for (const record of event.Records) {
-    const message = received(record);
-    if (context.getRemainingTimeInMillis() < neededMs) {
-      batchItemFailures.push({ itemIdentifier: message.messageId });
-      continue;
-    }
-    try {
-      await handle(message);
-    } catch (error) {
-      if (!(await isDoneWith(message, error, failed))) batchItemFailures.push({ itemIdentifier: message.messageId });
-    }
-  }
-  return { batchItemFailures };
+  const hasTime = context.getRemainingTimeInMillis() >= neededMs;
+  const done = await Promise.all(event.Records.map(async (record) => hasTime && isDone(received(record), handling)));
+  return {
+    batchItemFailures: event.Records.filter((_, place) => !done[place]).map(({ messageId }) => ({
+      itemIdentifier: messageId,
+    })),
+  };
 }
 
-/** Whatever goes wrong in telling of a failure, the messages that went well must not come back for it. */
-async function isDoneWith(
-  message: Received,
-  error: unknown,
-  failed: (message: Received, error: unknown) => Promise<boolean> | boolean,
-): Promise<boolean> {
+async function isDone(message: Received, { handle, failed }: Handling): Promise<boolean> {
   try {
-    return await failed(message, error);
-  } catch {
-    return false;
+    await handle(message);
+    return true;
+  } catch (error) {
+    try {
+      return await failed(message, error);
+    } catch {
+      // The messages that went well must not come back because a failure could not be told.
+      return false;
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * What every AWS client of ours is made with. The SDK only warns of a request that takes too long unless it is told to
+ * The options of every AWS client of ours. The SDK only warns of a request that takes too long unless it is told to
  * throw, and one that hangs would eat the 30 seconds a function has.
  */
 export const clientOptions = {
@@ -16,7 +16,7 @@ export const slowClientOptions = {
 /** For a call whose lost answer the caller must hear of: a repetition inside the SDK would hide it. */
 export const onceClientOptions = { ...slowClientOptions, maxAttempts: 1 } as const;
 
-/** Whatever is asked of ECS, attempts and all, is over by then: the message is handled again instead. */
+/** The call ends by then, with all its attempts: the message is handled again instead. */
 export function withinSeconds(seconds: number): { readonly abortSignal: AbortSignal } {
   return { abortSignal: AbortSignal.timeout(seconds * 1000) };
 }
@@ -28,7 +28,7 @@ export function isPassing(error: unknown): boolean {
   return passing.has(error.name) || ('code' in error && typeof error.code === 'string' && !ours.test(error.code));
 }
 
-/** What Node says of its own arguments: `ERR_INVALID_URL`. Every other code is of the network, a certificate's included. */
+/** Codes that Node gives to wrong arguments, as `ERR_INVALID_URL`. Every other code is of the network, a certificate's included. */
 const ours = /^ERR_(?!SSL_|TLS_)/;
 
 const passing = new Set([

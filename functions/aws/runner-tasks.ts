@@ -12,6 +12,7 @@ import {
   type AwsVpcConfiguration,
   type Task,
 } from '@aws-sdk/client-ecs';
+import { isOurs } from '../contracts/between-rooms/runner-id.ts';
 import { isFargate, isSpot } from '../contracts/with-infra/providers.ts';
 import type { Settings } from '../contracts/with-infra/settings.ts';
 import { decodeStoppedTask, runnerContainer } from '../contracts/with-tasks/stopped-task.ts';
@@ -69,7 +70,7 @@ export function runnerTasks(
   }
 
   function ours(tasks: readonly RunnerTask[]): RunnerTask[] {
-    return tasks.filter(({ runnerId }) => runnerId.startsWith(`${settings.prefix}-`));
+    return tasks.filter(({ runnerId }) => isOurs(runnerId, settings.prefix));
   }
 
   async function list(filter: { startedBy?: string; desiredStatus?: 'RUNNING' | 'STOPPED' }): Promise<string[]> {

@@ -1,9 +1,10 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import type { LogAttributes } from '@aws-lambda-powertools/logger/types';
 import { metricNamespace, metricUnits, type Dimensions, type MetricName } from '../contracts/with-infra/metrics.ts';
+import type { Report } from '../contracts/with-infra/report.ts';
 
 type Series = { readonly name: MetricName; readonly dimensions: Dimensions; readonly values: number[] };
-/** A value array of a metric holds so many at most. */
+/** The most values of one metric in a line. */
 const mostValues = 100;
 
 export type Telemetry = {
@@ -11,13 +12,15 @@ export type Telemetry = {
   readonly log: (level: 'info' | 'warn' | 'error', decision: string, about: LogAttributes) => void;
   readonly count: (name: MetricName, dimensions?: Dimensions, value?: number) => void;
   readonly measure: (name: MetricName, value: number | undefined, dimensions?: Dimensions) => void;
+  /** One line and the metrics of one decision. */
+  readonly tell: (report: Report) => void;
   /** Writes the metrics collected so far. Call it before an invocation ends. */
   readonly flush: () => void;
 };
 
 /**
  * Log lines and metrics of one room of a fleet. Metrics are written as embedded metric format, by hand: Powertools' own Metrics puts
- * a `service` dimension on each, and ours have only the dimensions above.
+ * a `service` dimension on each, and ours have Fleet, Profile and Reason only.
  * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
 export function telemetry(room: string, fleet: string): Telemetry {
@@ -35,6 +38,10 @@ export function telemetry(room: string, fleet: string): Telemetry {
     log: (level, decision, about) => logger[level](decision, about),
     count: (name, dimensions, value = 1) => measure(name, value, dimensions),
     measure,
+    tell: ({ level, line, about, measures }) => {
+      if (line !== undefined) logger[level](line, about);
+      for (const { name, value, dimensions } of measures) measure(name, value, dimensions);
+    },
     flush: () => {
       for (const { name, dimensions, values } of series.values()) {
         for (let at = 0; at < values.length; at += mostValues) {

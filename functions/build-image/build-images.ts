@@ -18,7 +18,7 @@ export type ImagePorts = {
 type ImageVerdict = {
   readonly kind: 'started' | 'busy' | 'keep' | 'stuck';
   readonly arch: Arch;
-  readonly reason: string;
+  readonly note: string;
   readonly version?: string;
   readonly ageHours?: number;
 };
@@ -56,7 +56,7 @@ async function buildImage(
   const decision = decideBuild({ image, release, source, now: ports.now(), mayReplace });
   const about = {
     arch,
-    reason: decision.reason,
+    note: decision.note,
     ...(image !== undefined && { version: image.version, ageHours: (ports.now() - image.pushedAt) / 3_600_000 }),
   };
   if (decision.kind !== 'build') return { kind: decision.kind, ...about };

@@ -13,24 +13,24 @@ export type BuildView = {
 };
 
 export type BuildDecision =
-  | { readonly kind: 'build'; readonly release: RunnerRelease; readonly reason: string }
-  | { readonly kind: 'keep'; readonly reason: string }
+  | { readonly kind: 'build'; readonly release: RunnerRelease; readonly note: string }
+  | { readonly kind: 'keep'; readonly note: string }
   /** A build is due, and cannot be told which runner to take. */
-  | { readonly kind: 'stuck'; readonly reason: string };
+  | { readonly kind: 'stuck'; readonly note: string };
 
 /** The base image gets its security fixes by being pulled anew. */
 const mostHours = 24;
 
 /** An image is built when there is none, when its files or the runner changed, and every day. */
 export function decideBuild({ image, release, source, now, mayReplace }: BuildView): BuildDecision {
-  const reason = whyBuild({ image, release, source, now });
-  if (reason === undefined)
-    return { kind: 'keep', reason: `the image is good: runner ${image?.version ?? 'of unknown version'}` };
-  if (image !== undefined && !mayReplace) return { kind: 'keep', reason: `${reason}: it is built at the hour` };
+  const note = whyBuild({ image, release, source, now });
+  if (note === undefined)
+    return { kind: 'keep', note: `the image is good: runner ${image?.version ?? 'of unknown version'}` };
+  if (image !== undefined && !mayReplace) return { kind: 'keep', note: `${note}: it is built at the hour` };
   if (release === undefined) {
-    return { kind: 'stuck', reason: `${reason}, but GitHub does not say which runner to build with` };
+    return { kind: 'stuck', note: `${note}, but GitHub does not say which runner to build with` };
   }
-  return { kind: 'build', release, reason };
+  return { kind: 'build', release, note };
 }
 
 function whyBuild({ image, release, source, now }: Omit<BuildView, 'mayReplace'>): string | undefined {

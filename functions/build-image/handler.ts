@@ -59,7 +59,7 @@ async function passInTime(mayReplace: boolean, context: Context): Promise<readon
   const late = pause(context.getRemainingTimeInMillis() - marginMs, tooLong, over);
   try {
     const problems = await Promise.race([pass(mayReplace), late]);
-    for (const reason of problems) log('error', 'image: failed', { reason });
+    for (const note of problems) log('error', 'image: failed', { note });
     return problems;
   } finally {
     over.abort();
@@ -71,8 +71,5 @@ async function pass(mayReplace: boolean): Promise<readonly string[]> {
   for (const verdict of verdicts) log(verdict.kind === 'stuck' ? 'warn' : 'info', `image: ${verdict.kind}`, verdict);
   const ages = verdicts.flatMap(({ ageHours }) => ageHours ?? []);
   if (ages.length > 0) measure('ImageAgeHours', Math.max(...ages));
-  return [
-    ...failures,
-    ...verdicts.filter(({ kind }) => kind === 'stuck').map(({ arch, reason }) => `${arch}: ${reason}`),
-  ];
+  return [...failures, ...verdicts.filter(({ kind }) => kind === 'stuck').map(({ arch, note }) => `${arch}: ${note}`)];
 }

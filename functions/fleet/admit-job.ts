@@ -3,7 +3,7 @@ import { ownerOf, type Job } from '../contracts/between-rooms/job.ts';
 import { runnerLabels, type Profile } from '../contracts/with-infra/profile.ts';
 
 export type Admission =
-  { readonly kind: 'admitted'; readonly profile: Profile } | { readonly kind: 'not-ours'; readonly reason: string };
+  { readonly kind: 'admitted'; readonly profile: Profile } | { readonly kind: 'not-ours'; readonly note: string };
 
 /** Labels that say where and on what a runner runs, not which runner is meant. */
 const impliedLabels = new Set(['self-hosted', 'linux', 'windows', 'macos', 'x64', 'arm64', 'arm']);
@@ -20,25 +20,25 @@ export function admitJob(
   fleet: { readonly owners: readonly string[]; readonly profiles: readonly Profile[] },
 ): Admission {
   const owner = ownerOf(job.repository);
-  if (!fleet.owners.includes(owner)) return { kind: 'not-ours', reason: `owner ${owner} is not one of this fleet's` };
+  if (!fleet.owners.includes(owner)) return { kind: 'not-ours', note: `owner ${owner} is not one of this fleet's` };
 
   const asked = [...new Set(job.labels.map((label) => label.toLowerCase()))];
   const fitting = fleet.profiles.filter((profile) => fits(profile, asked));
-  if (fitting.length === 0) return { kind: 'not-ours', reason: `no profile has the labels ${listed(asked)}` };
+  if (fitting.length === 0) return { kind: 'not-ours', note: `no profile has the labels ${listed(asked)}` };
 
   const open = fitting.filter((profile) => profile.publicRepositories || job.repository.private);
   if (open.length === 0) {
-    return { kind: 'not-ours', reason: `${job.repository.fullName} is public and ${named(fitting)} refuses that` };
+    return { kind: 'not-ours', note: `${job.repository.fullName} is public and ${named(fitting)} refuses that` };
   }
 
   const allowing = open.filter((profile) => allows(profile, job.repository.fullName.toLowerCase()));
   if (allowing.length === 0) {
-    return { kind: 'not-ours', reason: `${named(open)} does not allow ${job.repository.fullName}` };
+    return { kind: 'not-ours', note: `${named(open)} does not allow ${job.repository.fullName}` };
   }
 
   // Every fitting profile has all the labels asked for, so fewest labels means fewest beyond them. Ties keep their order.
   const [profile] = allowing.toSorted((a, b) => a.labels.length - b.labels.length);
-  return profile === undefined ? { kind: 'not-ours', reason: 'no profile is left' } : { kind: 'admitted', profile };
+  return profile === undefined ? { kind: 'not-ours', note: 'no profile is left' } : { kind: 'admitted', profile };
 }
 
 function fits(profile: Profile, asked: readonly string[]): boolean {

@@ -1,40 +1,57 @@
-import { exitCodes, type TaskOutcome } from '../contracts/with-tasks/exit-code.ts';
 import type { RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
 import type { Ending } from '../contracts/with-infra/reasons.ts';
+import { exitCodes, type TaskOutcome } from '../contracts/with-tasks/exit-code.ts';
 import type { StoppedTask } from '../contracts/with-tasks/stopped-task.ts';
 
 export type EndingDecision = {
   readonly ending: Ending;
-  /** Why, as a sentence for the log. */
-  readonly reason: string;
-  /** The runner had GitHub's ear: the image, the network and the registration are sound. */
-  readonly listened: boolean;
+  /** What ECS said, as a sentence for the log and for the job's record. */
+  readonly note: string;
+  /**
+   * What the end says of how runners of this profile start in this scope. `bad`: our fault, the image's, or the registration's.
+   * `unknown` where AWS, a person or an earlier decision of ours ended it.
+   */
+  readonly start: 'good' | 'bad' | 'unknown';
   /** It ended without a job, so the job it was started for may still wait. */
   readonly unserved: boolean;
-  /** The place may be filled at once. After a bad end the sweep fills it, so that a broken start is no hot loop. */
+  /** The end can be the fault of that job: GitHub gives the job to none of its runners. */
+  readonly counts: boolean;
+  /** The place may be filled at once. After a bad end the minute's pass fills it, so that a broken start is no hot loop. */
   readonly healthy: boolean;
   /** GitHub may still list its registration. */
   readonly mayBeRegistered: boolean;
+  /** AWS took the task and did not start it, or took its capacity back. `certain`: AWS said that it has no room. */
+  readonly lostTask: { readonly certain: boolean } | undefined;
 };
 
-const listening = { listened: true, mayBeRegistered: true };
-const verdicts: Record<Ending, Omit<EndingDecision, 'ending' | 'reason'>> = {
-  'ran-a-job': { ...listening, unserved: false, healthy: true, mayBeRegistered: false },
-  idle: { ...listening, unserved: true, healthy: true },
-  revoked: { listened: false, unserved: false, healthy: true, mayBeRegistered: false },
-  'no-claim': { listened: false, unserved: true, healthy: false, mayBeRegistered: false },
-  'not-launched': { listened: false, unserved: false, healthy: false, mayBeRegistered: false },
-  'registration-refused': { listened: false, unserved: true, healthy: false, mayBeRegistered: false },
-  'failed-to-start': { listened: false, unserved: true, healthy: false, mayBeRegistered: true },
-  'failed-before-a-job': { ...listening, unserved: true, healthy: false },
-  'interrupted-before-a-job': { listened: false, unserved: true, healthy: false, mayBeRegistered: true },
-  'interrupted-in-a-job': { ...listening, unserved: false, healthy: true },
-  'spot-interrupted': { listened: false, unserved: true, healthy: true, mayBeRegistered: true },
-  'out-of-memory': { ...listening, unserved: true, healthy: false },
-  'over-max-hours': { ...listening, unserved: false, healthy: true },
-  // It was taken because it did nothing: whether it ever listened nobody knows.
-  reaped: { listened: false, unserved: true, healthy: true, mayBeRegistered: true },
-  lost: { listened: false, unserved: true, healthy: false, mayBeRegistered: true },
+type Verdict = Omit<EndingDecision, 'ending' | 'note' | 'lostTask'>;
+
+const ranAJob = { start: 'good', unserved: false, counts: false, healthy: true } as const;
+const badStart = { start: 'bad', unserved: true, counts: false, healthy: false } as const;
+const verdicts: Record<Ending, Verdict> = {
+  'ran-a-job': { ...ranAJob, mayBeRegistered: false },
+  idle: { start: 'good', unserved: true, counts: true, healthy: true, mayBeRegistered: true },
+  revoked: { start: 'unknown', unserved: false, counts: false, healthy: true, mayBeRegistered: false },
+  'not-launched': { start: 'unknown', unserved: false, counts: false, healthy: false, mayBeRegistered: false },
+  'no-claim': { ...badStart, mayBeRegistered: false },
+  'registration-refused': { ...badStart, mayBeRegistered: false },
+  'failed-to-start': { ...badStart, mayBeRegistered: true },
+  'failed-before-a-job': { ...badStart, mayBeRegistered: true },
+  'out-of-memory': { ...badStart, mayBeRegistered: true },
+  lost: { ...badStart, mayBeRegistered: true },
+  'not-started-by-aws': { start: 'unknown', unserved: true, counts: false, healthy: false, mayBeRegistered: false },
+  'interrupted-before-a-job': {
+    start: 'unknown',
+    unserved: true,
+    counts: false,
+    healthy: false,
+    mayBeRegistered: true,
+  },
+  'spot-interrupted': { start: 'unknown', unserved: true, counts: false, healthy: true, mayBeRegistered: true },
+  'interrupted-in-a-job': { ...ranAJob, mayBeRegistered: true },
+  'over-max-hours': { ...ranAJob, mayBeRegistered: true },
+  // The sweep ended it because it did nothing. Nobody knows whether it ever listened.
+  reaped: { start: 'unknown', unserved: true, counts: true, healthy: true, mayBeRegistered: true },
 };
 
 /**
@@ -46,13 +63,13 @@ export function decideEnding(runner: RunnerRecord, task: StoppedTask): EndingDec
   const ending = endingOf(runner, task, outcome);
   const ranJob = runner.busyJobId !== undefined || outcome === 'ran-a-job' || outcome === 'interrupted-in-a-job';
   const verdict = verdicts[ending];
+  const isLost = ending === 'not-started-by-aws' || (ending === 'spot-interrupted' && !ranJob);
   return {
     ...verdict,
+    ...(ranJob && ranAJob),
     ending,
-    unserved: verdict.unserved && !ranJob,
-    listened: verdict.listened || ranJob,
-    healthy: verdict.healthy || ranJob,
-    reason: [task.stopCode, task.exitCode === undefined ? 'no exit code' : `exit ${task.exitCode}`, task.reason]
+    lostTask: isLost ? { certain: task.awsFault === 'no-capacity' } : undefined,
+    note: [task.stopCode, task.exitCode === undefined ? 'no exit code' : `exit ${task.exitCode}`, task.reason]
       .filter((part) => part !== undefined && part !== '')
       .join(', '),
   };
@@ -60,7 +77,7 @@ export function decideEnding(runner: RunnerRecord, task: StoppedTask): EndingDec
 
 function endingOf(runner: RunnerRecord, task: StoppedTask, outcome: TaskOutcome | undefined): Ending {
   if (runner.revoked) return 'revoked';
-  if (task.stopCode === 'SpotInterruption' || task.stopCode === 'TerminationNotice') return 'spot-interrupted';
+  if (task.awsFault === 'spot-interruption') return 'spot-interrupted';
   if (task.outOfMemory) return 'out-of-memory';
   switch (outcome) {
     case 'ran-a-job':
@@ -73,7 +90,7 @@ function endingOf(runner: RunnerRecord, task: StoppedTask, outcome: TaskOutcome 
       if (runner.busyJobId !== undefined) return 'interrupted-in-a-job';
       return outcome === 'interrupted-before-a-job' && runner.deregisteredAt !== undefined ? 'reaped' : outcome;
     case 'ended-without-a-job':
-      // The listener gives up when its registration is gone: that is how the reaper ends it.
+      // The listener gives up when its registration is gone: that is how the sweep ends it.
       if (runner.deregisteredAt !== undefined) return 'reaped';
       return runner.busyJobId === undefined ? 'failed-before-a-job' : 'ran-a-job';
     case 'registration-refused':
@@ -85,6 +102,17 @@ function endingOf(runner: RunnerRecord, task: StoppedTask, outcome: TaskOutcome 
       return runner.busyJobId === undefined ? 'failed-to-start' : 'ran-a-job';
     case undefined:
       if (runner.busyJobId !== undefined) return 'interrupted-in-a-job';
-      return runner.deregisteredAt === undefined ? 'failed-to-start' : 'reaped';
+      if (task.awsFault !== undefined) return 'not-started-by-aws';
+      // The sweep also stops a task that never came up: that is a failed start, and no fault of the job.
+      return runner.deregisteredAt !== undefined && task.started ? 'reaped' : 'failed-to-start';
   }
+}
+
+/** The end of a runner that ECS knows no task of. */
+export function decideLoss(runner: RunnerRecord, note: string): EndingDecision {
+  const decide = (ending: Ending): EndingDecision => ({ ...verdicts[ending], ending, note, lostTask: undefined });
+  if (runner.revoked) return decide('revoked');
+  // The first release began it and did not launch it: its job did nothing wrong.
+  if (runner.claimId === undefined) return decide('not-launched');
+  return decide(runner.busyJobId === undefined ? 'lost' : 'interrupted-in-a-job');
 }

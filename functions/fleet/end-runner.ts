@@ -1,73 +1,79 @@
-import type { UnservedLaunch } from '../contracts/between-rooms/job-news.ts';
-import type { JobRecord, RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
-import type { EndingDecision } from './decide-ending.ts';
-import { backOff } from '../contracts/with-infra/limits.ts';
+import type { RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
+import { isSpot } from '../contracts/with-infra/providers.ts';
 import { messageOf } from '../contracts/with-github/errors.ts';
+import { changeBreaker, changeCapacity, changeJob } from './change-records.ts';
+import type { EndingDecision } from './decide-ending.ts';
+import type { Ledger } from './ledger.ts';
+import { afterUnserved } from './waits/back-off.ts';
+import { afterBadStart, afterGoodStart } from './waits/breaker.ts';
+import { afterLostTask, afterStart } from './waits/capacity.ts';
 
-export type EndRunnerPorts = {
-  readonly now: () => number;
-  readonly readJob: (jobId: string) => Promise<JobRecord | undefined>;
-  /** Counts a launch that served nobody, once per launch, while the job still waits. */
-  readonly raiseUnserved: (job: JobRecord, raise: UnservedLaunch) => Promise<boolean>;
-  /** Ends the record, gives the lease back and takes back what is left of the claim, in one. False when it was ended before. */
-  readonly endRunnerRecord: (runner: RunnerRecord, ending: EndingDecision['ending']) => Promise<boolean>;
-  readonly noteStartFailure: (profile: string) => Promise<void>;
-  readonly noteGoodStart: (profile: string) => Promise<void>;
-};
+export type EndRunnerPorts = { readonly now: () => number } & Pick<
+  Ledger,
+  | 'readJob'
+  | 'changeJob'
+  | 'endRunnerRecord'
+  | 'noteTokenRefused'
+  | 'readBreaker'
+  | 'changeBreaker'
+  | 'readCapacity'
+  | 'changeCapacity'
+>;
 
 export type EndedRunner = {
   /** False when somebody else had ended it. */
   readonly ended: boolean;
-  /** The job it was started for waits for a person now. */
-  readonly held: boolean;
+  /** The job it was started for is parked now. */
+  readonly parked: boolean;
 };
 
-/** Gives a runner's place back and lets what was learned from its end count. Each step may be repeated. */
-export async function endRunner(
-  runner: RunnerRecord,
-  decision: Pick<EndingDecision, 'ending' | 'listened' | 'unserved'>,
-  ports: EndRunnerPorts,
-): Promise<EndedRunner> {
+type End = Pick<EndingDecision, 'ending' | 'start' | 'unserved' | 'counts' | 'note' | 'lostTask'>;
+
+/** Gives a runner's lease back, and writes what its end says about its job, its profile and AWS. Each step may be repeated. */
+export async function endRunner(runner: RunnerRecord, end: End, ports: EndRunnerPorts): Promise<EndedRunner> {
   // Before the record ends: a second event for the same end finds it ended and does nothing.
-  const held = decision.unserved && (await raiseUnserved(runner, decision.ending, ports));
-  const ended = await ports.endRunnerRecord(runner, decision.ending);
-  if (!ended) return { ended, held };
-  const failed = failedStarts.has(decision.ending) || endsForNobody(runner, decision.ending);
-  if (failed) await ports.noteStartFailure(runner.profile);
-  else if (decision.listened) await ports.noteGoodStart(runner.profile);
-  return { ended, held };
+  const parked = end.unserved && (await noteUnserved(runner, end, ports));
+  const ended = await ports.endRunnerRecord(runner, end.ending);
+  if (!ended) return { ended, parked };
+  await Promise.all([
+    noteStart(runner, end, ports),
+    noteCapacity(runner, end, ports),
+    end.ending === 'registration-refused' ? ports.noteTokenRefused(runner.scope) : undefined,
+  ]);
+  return { ended, parked };
 }
 
-/** The image, the network or GitHub failed: any other job would have fared alike, so they are not held against this one. */
-const nobodysFault: ReadonlySet<EndingDecision['ending']> = new Set(['failed-to-start', 'no-claim', 'lost']);
-/** The breaker minds these. A refused registration may be the profile's fault, or that of one scope's group. */
-const failedStarts: ReadonlySet<EndingDecision['ending']> = new Set([...nobodysFault, 'registration-refused']);
-
-/** A warm runner that gives up has no job whose back-off would slow its successors down. */
-function endsForNobody(runner: RunnerRecord, ending: EndingDecision['ending']): boolean {
-  return ending === 'failed-before-a-job' && runner.jobId === undefined;
+/** @returns whether the job is parked from now on */
+async function noteUnserved(runner: RunnerRecord, end: End, ports: EndRunnerPorts): Promise<boolean> {
+  const { jobId, launch = 0, provider } = runner;
+  if (jobId === undefined) return false;
+  const unserved = {
+    launch,
+    counts: end.counts,
+    note: `its runner ended: ${end.ending} (${end.note})`,
+    lostSpot: end.lostTask !== undefined && provider !== undefined && isSpot(provider),
+  };
+  const { before, after } = await changeJob(jobId, (job) => job && afterUnserved(job, unserved, ports.now()), ports);
+  return after !== undefined && after.parked && before?.parked === false;
 }
 
-/** @returns whether the job is held from now on */
-async function raiseUnserved(
-  runner: RunnerRecord,
-  ending: EndingDecision['ending'],
-  ports: EndRunnerPorts,
-): Promise<boolean> {
-  if (runner.jobId === undefined || runner.launch === undefined) return false;
-  const job = await ports.readJob(runner.jobId);
-  if (job?.state !== 'waiting') return false;
-  const counts = !nobodysFault.has(ending);
-  const unserved = counts ? job.unserved + 1 : job.unserved;
-  const pause = counts ? backOff(unserved) : backOff(1);
-  const raised = await ports.raiseUnserved(job, {
-    launch: runner.launch,
-    unserved,
-    held: pause.held,
-    note: counts ? `${unserved} runners started for it ended without a job` : `its runner ended: ${ending}`,
-    ...(!pause.held && { notBefore: ports.now() + pause.pauseMs }),
-  });
-  return raised && pause.held;
+async function noteStart(runner: RunnerRecord, { start }: End, ports: EndRunnerPorts): Promise<void> {
+  if (start === 'bad') await changeBreaker(runner, (breaker) => afterBadStart(breaker, runner, ports.now()), ports);
+  if (start === 'good') await changeBreaker(runner, afterGoodStart, ports);
+}
+
+async function noteCapacity({ profile, provider }: RunnerRecord, end: End, ports: EndRunnerPorts): Promise<void> {
+  if (provider === undefined) return;
+  const { lostTask, note, start } = end;
+  if (lostTask !== undefined) {
+    await changeCapacity(
+      { profile, provider },
+      (room) => afterLostTask(room, { ...lostTask, note }, ports.now()),
+      ports,
+    );
+  } else if (start === 'good') {
+    await changeCapacity({ profile, provider }, afterStart, ports);
+  }
 }
 
 export type Registrations = {
@@ -76,8 +82,8 @@ export type Registrations = {
 };
 
 /**
- * Takes a runner that is over off GitHub's list. What GitHub does not let us do now the sweep does later: it believes a
- * runner that died in a job busy for another quarter of an hour.
+ * Takes a runner that is over off GitHub's list, or leaves that to the sweep: GitHub believes a runner that died in a job busy for
+ * another quarter of an hour.
  */
 export async function deleteRegistration(
   runner: Pick<RunnerRecord, 'scope' | 'runnerId'>,

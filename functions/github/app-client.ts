@@ -12,6 +12,11 @@ export type AppClient = {
   readonly asApp: () => Promise<Octokit>;
   /** Speaks as the App's installation on a scope's owner. */
   readonly inScope: (scope: string) => Promise<Octokit>;
+  /**
+   * Calls GitHub as the installation on a scope's owner. An installation or a token that was remembered and that GitHub refuses is
+   * looked up anew, once: the App may have been installed again.
+   */
+  readonly callIn: <T>(scope: string, act: (octokit: Octokit) => Promise<T>) => Promise<T>;
   /** What GitHub last said about the rate limit in a scope; undefined before the first call and after a reset. */
   readonly rateLimit: (scope: string) => RateLimit | undefined;
 };
@@ -93,15 +98,26 @@ export function appClient({
     installations.delete(scope);
   }
 
+  async function inScope(scope: string): Promise<Octokit> {
+    const known = installations.get(scope);
+    if (known !== undefined && now() - known.foundAt < installationKnownForMs) return known.octokit;
+    const octokit = await octokitFor(scope, await findInstallation(await asApp(), scope));
+    installations.set(scope, { octokit, foundAt: now() });
+    return octokit;
+  }
+
   return {
     asApp,
+    inScope,
     rateLimit: (scope) => limits.get(scope),
-    inScope: async (scope) => {
-      const known = installations.get(scope);
-      if (known !== undefined && now() - known.foundAt < installationKnownForMs) return known.octokit;
-      const octokit = await octokitFor(scope, await findInstallation(await asApp(), scope));
-      installations.set(scope, { octokit, foundAt: now() });
-      return octokit;
+    callIn: async (scope, act) => {
+      const wasKnown = installations.has(scope);
+      try {
+        return await act(await inScope(scope));
+      } catch (error) {
+        if (!wasKnown || !isAboutIdentity(error)) throw error;
+        return act(await inScope(scope));
+      }
     },
   };
 }

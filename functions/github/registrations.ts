@@ -1,18 +1,13 @@
-import type { RunnerRelease } from '../contracts/with-tasks/claim.ts';
+import type { Registration } from '../contracts/with-github/registration.ts';
 import type { GitHubRunners } from './runners.ts';
 
-type Registration = {
-  readonly token: string;
-  readonly tokenExpiresAt: number;
-  readonly releases: Readonly<Record<string, RunnerRelease>>;
-};
-
-/** A token is renewed so long before it expires: it must outlive the claims it is put into. */
+/** A token is renewed this long before it expires: it must outlive the claims it is put into. */
 const renewedBeforeMs = 25 * 60_000;
 
 /**
- * One mint serves every runner of a scope for half an hour: from memory, from the store that all function instances
- * share, or from GitHub. Callers that come together share one mint.
+ * One mint serves every runner of a scope until its token has 25 minutes left: from memory, from the store that all function instances
+ * share, or from GitHub. Callers that come together share one mint. A token that GitHub has refused since it was minted is not handed
+ * out again.
  */
 export function registrationReader({
   github,
@@ -25,31 +20,32 @@ export function registrationReader({
     readonly writeRegistration: (scope: string, registration: Registration) => Promise<void>;
   };
   readonly now?: () => number;
-}): (scope: string) => Promise<Registration> {
+}): (scope: string, mintedAfter?: number) => Promise<Registration> {
   const known = new Map<string, Promise<Registration>>();
-  const isGood = (registration: Registration): boolean => registration.tokenExpiresAt - now() > renewedBeforeMs;
+  const isGood = ({ tokenExpiresAt, mintedAt = 0 }: Registration, mintedAfter: number): boolean =>
+    tokenExpiresAt - now() > renewedBeforeMs && mintedAt >= mintedAfter;
 
-  async function find(scope: string): Promise<Registration> {
+  async function find(scope: string, mintedAfter: number): Promise<Registration> {
     const stored = await store.readRegistration(scope);
-    if (stored !== undefined && isGood(stored)) return stored;
+    if (stored !== undefined && isGood(stored, mintedAfter)) return stored;
     const [{ token, expiresAt }, releases] = await Promise.all([
       github.mintToken(scope),
       // A runner starts without knowing which version GitHub wants; it cannot without a token.
       github.listReleases(scope).catch(() => stored?.releases ?? {}),
     ]);
-    const minted = { token, tokenExpiresAt: expiresAt, releases };
+    const minted = { token, tokenExpiresAt: expiresAt, mintedAt: now(), releases };
     await store.writeRegistration(scope, minted);
     return minted;
   }
 
-  return async (scope) => {
+  return async (scope, mintedAfter = 0) => {
     const kept = known.get(scope);
-    if (kept !== undefined && isGood(await kept)) return kept;
+    if (kept !== undefined && isGood(await kept, mintedAfter)) return kept;
     if (known.get(scope) === kept) {
-      const finding = find(scope);
+      const finding = find(scope, mintedAfter);
       known.set(scope, finding);
       finding.catch(() => known.delete(scope));
     }
-    return known.get(scope) ?? find(scope);
+    return known.get(scope) ?? find(scope, mintedAfter);
   };
 }

@@ -1,5 +1,4 @@
-import { sweepMemory } from '../aws/ledger/memory.ts';
-import { table } from '../aws/ledger/table.ts';
+import { ledger } from '../aws/ledger/ledger.ts';
 import { secretReader } from '../aws/secrets.ts';
 import { telemetry } from '../aws/telemetry.ts';
 import { decodeSettings } from '../contracts/with-infra/settings.ts';
@@ -12,7 +11,7 @@ const { log, count, measure, flush } = telemetry('redeliver', settings.fleet);
 const secrets = secretReader();
 const app = appClient({ apiUrl: settings.github.apiUrl, parameters: settings.parameters, secrets });
 const ports: RedeliveryPorts = {
-  ...sweepMemory(table(settings.tables.ledger), Date.now),
+  ...ledger(settings.tables, Date.now),
   ...githubDeliveries(app),
   secretChangedAt: async () => secrets.readChangedAt(settings.parameters.webhookSecret),
   now: Date.now,

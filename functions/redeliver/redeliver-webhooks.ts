@@ -18,7 +18,7 @@ export type RedeliveryPorts = {
 
 export type RedeliveryVerdict = {
   readonly redelivered: readonly { readonly delivery: string; readonly tries: number }[];
-  readonly forgotten: readonly { readonly delivery: string; readonly reason: string }[];
+  readonly forgotten: readonly { readonly delivery: string; readonly note: string }[];
   readonly pending: number;
   /** False when more came than one pass can look at. */
   readonly complete: boolean;
@@ -88,7 +88,7 @@ async function redeliverDue(
   for (const delivery of failed) {
     const decision = decideRedelivery(delivery, { now, secretChangedAt });
     if (decision.kind === 'forget') {
-      forgotten.push({ delivery: delivery.guid, reason: decision.reason });
+      forgotten.push({ delivery: delivery.guid, note: decision.note });
       continue;
     }
     const tried = redelivered.length + failures.length;
@@ -103,7 +103,7 @@ async function redeliverDue(
     } catch (error) {
       if (!(error instanceof GitHubError)) throw error;
       if (error.status === 404) {
-        forgotten.push({ delivery: delivery.guid, reason: 'GitHub knows it no more' });
+        forgotten.push({ delivery: delivery.guid, note: 'GitHub knows it no more' });
         continue;
       }
       kept.push(delivery);

@@ -1,9 +1,9 @@
 import type { WarmWindow, Weekday } from '../contracts/with-infra/profile.ts';
 import { weekdays } from '../contracts/with-infra/profile.ts';
 
-/** A warm runner is replaced after so long at most, so that none grows old. */
+/** The longest time in minutes after which a warm runner is replaced, so that none grows old. */
 const longestMinutes = 6 * 60;
-/** The runners of a window end within so many minutes of each other, not all at once. */
+/** The runners of a window end within this many minutes of each other, not all at once. */
 const staggeredMinutes = 10;
 const dayMinutes = 24 * 60;
 
@@ -11,7 +11,7 @@ const dayMinutes = 24 * 60;
 export function minutesLeft(window: WarmWindow, now: number): number | undefined {
   const left = wallMinutesLeft(window, now);
   if (left === undefined) return undefined;
-  // On two nights a year the wall clock jumps: what it will really show then puts the end right.
+  // Daylight saving: correct by what the clock will show at the end.
   const shown = localTime(now + left * 60_000, window.timezone).minute;
   const jump = ((minutesOf(window.to) - shown + dayMinutes + dayMinutes / 2) % dayMinutes) - dayMinutes / 2;
   return left + jump;

@@ -1,35 +1,46 @@
-import { GitHubError } from '../contracts/with-github/errors.ts';
-import type { JobLook } from '../contracts/between-rooms/job-look.ts';
+import { GitHubError, messageOf, MissingSecretError } from '../contracts/with-github/errors.ts';
+import type { JobSighting } from '../contracts/between-rooms/job-sighting.ts';
 import { scopeOf, type Job, type Repository } from '../contracts/between-rooms/job.ts';
 import type { JobRecord, RepositoryRecord } from '../contracts/between-rooms/ledger-records.ts';
 import { sweepLimitMs } from '../contracts/with-infra/limits.ts';
-import type { JobEvent, LaunchMessage } from '../contracts/between-rooms/messages.ts';
+import type { LaunchMessage, SightingMessage } from '../contracts/between-rooms/messages.ts';
 import { isScarce, type RateLimit } from '../contracts/with-github/rate-limit.ts';
 import type { Fleet } from '../contracts/with-infra/settings.ts';
 import { admitJob } from '../fleet/admit-job.ts';
+import type { Ledger } from '../fleet/ledger.ts';
+import { findNamedRunner, recordSighting } from '../fleet/record-sighting.ts';
+import { isGone } from '../fleet/waits/not-found.ts';
+import { holdOf } from '../fleet/waits/scope-hold.ts';
+import { decideSighting } from './decide-sighting.ts';
 
-export type SweepPorts = {
+export type SweepPorts = Pick<
+  Ledger,
+  | 'listRepositories'
+  | 'readSeeded'
+  | 'writeSeeded'
+  | 'noteRepository'
+  | 'noteAsked'
+  | 'readJob'
+  | 'readRunner'
+  | 'changeJob'
+  | 'rememberJob'
+  | 'listWaiting'
+  | 'listBlocked'
+  | 'readScope'
+  | 'endHold'
+> & {
   readonly now: () => number;
   readonly fleet: Fleet;
-  readonly listRepositories: () => Promise<readonly RepositoryRecord[]>;
   /** The repositories of an owner that the App may see. */
   readonly listInstalled: (owner: string) => Promise<readonly Repository[]>;
-  /** Were the owner's repositories noted once, since the ledger was made? */
-  readonly readSeeded: (owner: string) => Promise<boolean>;
-  readonly writeSeeded: (owner: string) => Promise<void>;
-  readonly noteRepository: (repository: Repository) => Promise<void>;
-  readonly noteAsked: (repositoryId: string) => Promise<void>;
   readonly listUnfinishedJobs: (
     repository: Repository,
     mayAsk: () => boolean,
-  ) => Promise<{ readonly jobs: readonly JobLook[]; readonly complete: boolean }>;
-  readonly lookAtJob: (job: Job) => Promise<JobLook | 'gone'>;
-  readonly readJob: (jobId: string) => Promise<JobRecord | undefined>;
-  readonly listWaiting: () => Promise<readonly JobRecord[]>;
-  readonly listBlocked: () => Promise<readonly JobRecord[]>;
+  ) => Promise<{ readonly jobs: readonly JobSighting[]; readonly complete: boolean }>;
+  readonly lookAtJob: (job: Job) => Promise<JobSighting | 'gone'>;
   readonly rateLimit: (scope: string) => RateLimit | undefined;
   readonly sendLaunches: (messages: readonly LaunchMessage[]) => Promise<void>;
-  readonly sendEvent: (event: JobEvent) => Promise<void>;
+  readonly sendEvent: (event: SightingMessage) => Promise<void>;
 };
 
 export type SweepVerdict = {
@@ -42,13 +53,13 @@ export type SweepVerdict = {
 };
 
 const minute = 60_000;
-/** A repository is asked so often. */
+/** How often a repository is asked. */
 const askedEveryMs = 5 * minute;
-/** One without a job for so long is not asked. */
+/** A repository without a job in this time is not asked. */
 const lately = 3 * 24 * 60 * minute;
-/** An announcement may take so long without being lost. */
+/** A delivery may take this long and is not lost. */
 const announcedWithinMs = 2 * minute;
-/** What one pass may spend of an hour's rate limit: sixty such passes make 15 %. */
+/** The share of an hour's rate limit for one pass: sixty such passes make 15 %. */
 const passShare = 0.15 / 60;
 const mostRepositoriesAPass = 50;
 const mostLooksAPass = 50;
@@ -75,9 +86,11 @@ export async function findUnannounced(ports: SweepPorts): Promise<SweepVerdict> 
       // Before it is asked, so that one that takes all the time there is does not come first again and again.
       await ports.noteAsked(repository.id);
       found.push(...(await sweep(repository, open, mayAsk, ports)));
+      await endHold(scopeOf(repository), ports);
     } catch (error) {
-      if (!(error instanceof GitHubError)) throw error;
-      failures.push(`${repository.fullName}: ${error.message}`);
+      // Without the App's key no repository can be asked. Whatever else fails for one says nothing about the others.
+      if (error instanceof MissingSecretError) throw error;
+      failures.push(`${repository.fullName}: ${messageOf(error)}`);
     }
   }
   return { asked: begun, putOff: due.length - begun, found, failures };
@@ -122,6 +135,12 @@ function budgetOf(ports: SweepPorts, end: number): (scope: string) => () => bool
   };
 }
 
+/** GitHub has answered in the scope: a hold of the scope is over. */
+async function endHold(scope: string, ports: SweepPorts): Promise<void> {
+  const hold = holdOf(await ports.readScope(scope), ports.now());
+  if (hold !== undefined) await ports.endHold(scope);
+}
+
 async function sweep(
   repository: RepositoryRecord,
   open: readonly JobRecord[],
@@ -129,26 +148,26 @@ async function sweep(
   ports: SweepPorts,
 ): Promise<Found[]> {
   const { jobs, complete } = await ports.listUnfinishedJobs(repository, mayAsk);
-  const looks = [...jobs];
-  if (complete) {
-    const listed = new Set(looks.map(({ job }) => job.id));
-    // What the ledger still holds open and the lists do not show is over, or was deleted with its run.
-    const missing = open.filter(({ job }) => job.repository.id === repository.id && !listed.has(job.id));
-    for (const { job } of oneAfterTheOther(missing, ports.now())) {
-      if (!mayAsk()) break;
-      if (ports.now() - Date.parse(job.createdAt) < announcedWithinMs) continue;
-      const look = await ports.lookAtJob(job);
-      looks.push(look === 'gone' ? { job, state: 'completed' } : look);
-    }
-  }
   const found: Found[] = [];
-  for (const look of looks) {
-    if (await tell(look, ports)) found.push({ job: look.job.id, state: look.state, repository: repository.fullName });
+  const note = (job: Job, state: string, isNews: boolean): void => {
+    if (isNews) found.push({ job: job.id, state, repository: repository.fullName });
+  };
+  for (const sighting of jobs) note(sighting.job, sighting.state, await tell(sighting, ports));
+  if (!complete) return found;
+  const listed = new Set(jobs.map(({ job }) => job.id));
+  // A job that is open in the ledger and not on the lists is over, or was deleted with its run.
+  const missing = open.filter(({ job }) => job.repository.id === repository.id && !listed.has(job.id));
+  for (const record of oneAfterTheOther(missing, ports.now())) {
+    if (!mayAsk()) break;
+    if (ports.now() - Date.parse(record.job.createdAt) < announcedWithinMs) continue;
+    const seen = await ports.lookAtJob(record.job);
+    if (seen === 'gone') note(record.job, 'completed', await noteGone(record, ports));
+    else note(seen.job, seen.state, await tell(seen, ports));
   }
   return found;
 }
 
-/** So many at a time, and others the next time: the same ones must not come first for ever. */
+/** Some of them, and others the next time: the same ones must not come first for ever. */
 function oneAfterTheOther<T>(all: readonly T[], now: number): T[] {
   if (all.length <= mostLooksAPass) return [...all];
   const first = (Math.floor(now / askedEveryMs) * mostLooksAPass) % all.length;
@@ -156,29 +175,44 @@ function oneAfterTheOther<T>(all: readonly T[], now: number): T[] {
 }
 
 /** @returns whether the ledger did not know */
-async function tell(look: JobLook, ports: SweepPorts): Promise<boolean> {
-  const { job, state } = look;
-  if (ports.now() - Date.parse(job.createdAt) < announcedWithinMs) return false;
-  const known = await ports.readJob(job.id);
-  if (state === 'queued') {
-    if (admitJob(job, ports.fleet).kind === 'not-ours' || (known !== undefined && known.state !== 'blocked'))
-      return false;
-    await ports.sendLaunches([{ version: 1, kind: 'queued', job, delivery: 'sweep', returns: 0 }]);
-    return true;
-  }
-  // A job that we would start nothing for may run on one of ours: then that runner is no supply.
-  const isOnOurs = known === undefined && look.runnerName?.startsWith(`${ports.fleet.prefix}-`) === true;
-  const isOpen = known?.state === 'waiting' || known?.state === 'blocked' || known?.state === 'in_progress';
-  if (!isOnOurs && (!isOpen || known.state === state)) return false;
-  if (state === 'blocked') return false;
-  await ports.sendEvent({
-    version: 1,
-    kind: state,
-    job,
-    delivery: 'sweep',
-    at: (state === 'completed' ? look.completedAt : look.startedAt) ?? new Date(ports.now()).toISOString(),
-    ...(look.runnerName !== undefined && { runnerName: look.runnerName }),
-    ...(look.conclusion !== undefined && { conclusion: look.conclusion }),
+async function tell(sighting: JobSighting, ports: SweepPorts): Promise<boolean> {
+  const { job } = sighting;
+  const now = ports.now();
+  if (now - Date.parse(job.createdAt) < announcedWithinMs) return false;
+  const [known, runner] = await Promise.all([ports.readJob(job.id), findNamedRunner(sighting, ports)]);
+  const decision = decideSighting(sighting, {
+    known,
+    isAdmitted: admitJob(job, ports.fleet).kind === 'admitted',
+    namesIdle: runner !== undefined && runner.busyJobId === undefined,
+    now,
   });
-  return true;
+  switch (decision) {
+    case 'known':
+      return false;
+    case 'remember':
+      await ports.rememberJob(job.id);
+      return false;
+    case 'found-again':
+      if (known !== undefined) await ports.changeJob(known, { ...known, goneSince: undefined });
+      return false;
+    case 'launch':
+      await ports.sendLaunches([{ version: 1, kind: 'queued', job, delivery: sighting.by, returns: 0 }]);
+      return true;
+    case 'track':
+      await ports.sendEvent({ version: 2, sighting });
+      return true;
+  }
+}
+
+/** @returns whether the job's record ended */
+async function noteGone(record: JobRecord, ports: SweepPorts): Promise<boolean> {
+  const now = ports.now();
+  const { goneSince, job } = record;
+  if (goneSince === undefined) {
+    await ports.changeJob(record, { ...record, goneSince: new Date(now).toISOString() });
+    return false;
+  }
+  if (!isGone(record, now)) return false;
+  const { moved } = await recordSighting({ job, state: 'completed', by: 'look' }, record, ports, { inferred: true });
+  return moved;
 }

@@ -13,19 +13,19 @@ export type FateView = {
 export type Fate =
   | { readonly kind: 'keep' }
   /** ECS knows it as stopped and nobody has settled it. */
-  | { readonly kind: 'settle'; readonly reason: string }
+  | { readonly kind: 'settle'; readonly note: string }
   /** No trace of a task. Believed at the second sweep that finds none. */
-  | { readonly kind: 'miss'; readonly reason: string }
-  | { readonly kind: 'lose'; readonly reason: string }
+  | { readonly kind: 'miss'; readonly note: string }
+  | { readonly kind: 'lose'; readonly note: string }
   | { readonly kind: 'found-again' }
   /** Take its registration: GitHub refuses while it has a job, and an idle listener ends without one. */
-  | { readonly kind: 'deregister'; readonly registrationId: string; readonly reason: string }
+  | { readonly kind: 'deregister'; readonly registrationId: string; readonly note: string }
   /** Its registration is gone for minutes and it still runs: stop it, if GitHub shows no job on it. */
-  | { readonly kind: 'stop-if-jobless'; readonly reason: string }
-  | { readonly kind: 'stop'; readonly reason: string };
+  | { readonly kind: 'stop-if-jobless'; readonly note: string }
+  | { readonly kind: 'stop'; readonly note: string };
 
 const minute = 60_000;
-/** Its own time is over so long before anybody else ends it: the script's idle exit comes first, always. */
+/** Nobody else ends a runner for this long after its own time is over: the script's idle exit comes first, always. */
 const graceMs = 5 * minute;
 /** Between taking the registration and stopping the task: a listener that had just been given a job has begun it by then. */
 const settlingMs = 3 * minute;
@@ -55,24 +55,24 @@ export function isWorthALook({
 /** The backstop. Runners end themselves; this is for those that cannot. */
 export function decideFate({ runner, task, registration, maxHours, now }: FateView): Fate {
   const age = now - Date.parse(runner.createdAt);
-  if (task === 'stopped') return { kind: 'settle', reason: 'its task has stopped' };
+  if (task === 'stopped') return { kind: 'settle', note: 'its task has stopped' };
   if (task === 'absent') return decideLost(runner, age, now);
   if (runner.missingSince !== undefined) return { kind: 'found-again' };
 
-  if (isOverAge(runner, maxHours, now)) return { kind: 'stop', reason: `its job runs for more than ${maxHours} hours` };
+  if (isOverAge(runner, maxHours, now)) return { kind: 'stop', note: `its job runs for more than ${maxHours} hours` };
   if (runner.busyJobId !== undefined || registration === 'unknown') return { kind: 'keep' };
   if (registration !== 'absent' && registration.busy) return { kind: 'keep' };
   if (runner.deregisteredAt !== undefined) {
     return now - Date.parse(runner.deregisteredAt) < settlingMs
       ? { kind: 'keep' }
-      : { kind: 'stop-if-jobless', reason: 'its registration is gone and it still runs' };
+      : { kind: 'stop-if-jobless', note: 'its registration is gone and it still runs' };
   }
   if (age < idleLimitMs(runner)) return { kind: 'keep' };
   if (registration === 'absent') {
     // No registration, so no job can come: it never registered, or its one job is over and its listener hangs.
-    return { kind: 'stop-if-jobless', reason: 'it is not registered and past its idle limit' };
+    return { kind: 'stop-if-jobless', note: 'it is not registered and past its idle limit' };
   }
-  return { kind: 'deregister', registrationId: registration.id, reason: 'it is past its idle limit' };
+  return { kind: 'deregister', registrationId: registration.id, note: 'it is past its idle limit' };
 }
 
 /** The hours count from the start of the job, as they do in the task; where no event told of one, from when it must have begun. */
@@ -88,7 +88,7 @@ function idleLimitMs(runner: RunnerRecord): number {
 
 function decideLost(runner: RunnerRecord, age: number, now: number): Fate {
   if (age < bootLimitMs) return { kind: 'keep' };
-  const reason = 'ECS knows no task of its name, running or stopped';
-  if (runner.missingSince === undefined) return { kind: 'miss', reason };
-  return now - Date.parse(runner.missingSince) < apartMs ? { kind: 'keep' } : { kind: 'lose', reason };
+  const note = 'ECS knows no task of its name, running or stopped';
+  if (runner.missingSince === undefined) return { kind: 'miss', note };
+  return now - Date.parse(runner.missingSince) < apartMs ? { kind: 'keep' } : { kind: 'lose', note };
 }

@@ -1,45 +1,34 @@
-import type { JobLook } from '../contracts/between-rooms/job-look.ts';
+import type { JobSighting } from '../contracts/between-rooms/job-sighting.ts';
 import { scopeOf, type Repository } from '../contracts/between-rooms/job.ts';
 import type { RepositoryRecord, RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
+import { isOurs } from '../contracts/between-rooms/runner-id.ts';
 import { sweepLimitMs } from '../contracts/with-infra/limits.ts';
 import type { Fleet } from '../contracts/with-infra/settings.ts';
 import type { Ending } from '../contracts/with-infra/reasons.ts';
 import type { RegisteredRunner } from '../contracts/with-github/registered-runner.ts';
 import type { RunnerTask } from '../contracts/with-tasks/task-order.ts';
-import { decideEnding, type EndingDecision } from '../fleet/decide-ending.ts';
+import { decideEnding, decideLoss, type EndingDecision } from '../fleet/decide-ending.ts';
 import { endRunner, type EndRunnerPorts } from '../fleet/end-runner.ts';
-import { decideFate, isWorthALook, type Fate } from './decide-fate.ts';
+import type { Ledger } from '../fleet/ledger.ts';
+import { decideFate, isWorthALook } from './decide-fate.ts';
+import type { SweptRunner } from './swept-runner.ts';
 import { sweepRegistration, sweepTask, type StrangerPorts } from './sweep-strangers.ts';
 import { messageOf } from '../contracts/with-github/errors.ts';
 
 export type FleetPorts = EndRunnerPorts &
-  StrangerPorts & {
+  StrangerPorts &
+  Pick<Ledger, 'listLive' | 'listRepositories' | 'markMissing' | 'markDeregistered'> & {
     readonly fleet: Pick<Fleet, 'prefix' | 'profiles'>;
-    readonly listLive: () => Promise<readonly RunnerRecord[]>;
     readonly listTasks: () => Promise<readonly RunnerTask[]>;
     readonly findTasks: (runner: {
       readonly runnerId: string;
       readonly taskArn?: string | undefined;
     }) => Promise<readonly RunnerTask[]>;
-    readonly listRepositories: () => Promise<readonly RepositoryRecord[]>;
     readonly listRegistered: (scope: string) => Promise<readonly RegisteredRunner[]>;
     readonly listUnfinishedJobs: (
       repository: Repository,
-    ) => Promise<{ readonly jobs: readonly JobLook[]; readonly complete: boolean }>;
-    readonly markMissing: (runnerId: string, missing: boolean) => Promise<void>;
-    readonly markDeregistered: (runnerId: string) => Promise<void>;
+    ) => Promise<{ readonly jobs: readonly JobSighting[]; readonly complete: boolean }>;
   };
-
-export type SweptRunner = {
-  readonly kind: Exclude<Fate['kind'], 'keep'> | 'delete-registration' | 'stop-stranger';
-  readonly runner: string;
-  readonly profile?: string;
-  readonly reason: string;
-  readonly result?: string;
-  /** Its lease came back by this sweep. */
-  readonly ending?: Ending;
-  readonly held?: boolean;
-};
 
 export type FleetVerdict = {
   readonly swept: readonly SweptRunner[];
@@ -47,6 +36,9 @@ export type FleetVerdict = {
   readonly putOff: number;
   readonly failures: readonly string[];
 };
+
+/** GitHub's own limit for a job on its runners, where neither the record nor the config says how long a job may run. */
+const mostHoursUntold = 6;
 
 /** Reaps what cannot end itself. Finishes the sweep whatever fails, and reports what did. */
 export async function sweepFleet(ports: FleetPorts): Promise<FleetVerdict> {
@@ -92,7 +84,7 @@ export async function sweepFleet(ports: FleetPorts): Promise<FleetVerdict> {
   for (const scope of scopes) {
     if (ports.isScarce(scope)) continue;
     await attempt(scope, async () => {
-      const ours = (await ports.listRegistered(scope)).filter(({ name }) => name.startsWith(`${ports.fleet.prefix}-`));
+      const ours = (await ports.listRegistered(scope)).filter(({ name }) => isOurs(name, ports.fleet.prefix));
       for (const registered of ours.filter(({ name }) => !known.has(name))) {
         await attempt(registered.name, async () => sweepRegistration(scope, registered, ports));
       }
@@ -107,9 +99,10 @@ export async function sweepFleet(ports: FleetPorts): Promise<FleetVerdict> {
  * each minute: a few that cost all the time there is must not keep the rest from their turn.
  */
 function inTurn(live: readonly RunnerRecord[], running: ReadonlySet<string>, now: number): RunnerRecord[] {
-  const [up, over] = [true, false].map((is) => live.filter(({ runnerId }) => running.has(runnerId) === is));
-  const first = up === undefined || up.length === 0 ? 0 : Math.floor(now / 60_000) % up.length;
-  return [...(over ?? []), ...(up ?? []).slice(first), ...(up ?? []).slice(0, first)];
+  const up = live.filter(({ runnerId }) => running.has(runnerId));
+  const over = live.filter(({ runnerId }) => !running.has(runnerId));
+  const first = up.length === 0 ? 0 : Math.floor(now / 60_000) % up.length;
+  return [...over, ...up.slice(first), ...up.slice(0, first)];
 }
 
 async function sweepRunner(
@@ -119,8 +112,9 @@ async function sweepRunner(
   ports: FleetPorts,
 ): Promise<SweptRunner | undefined> {
   const { runnerId, scope, profile } = candidate;
-  // A profile that is gone from the settings still ends its last runners.
-  const maxHours = ports.fleet.profiles.find(({ name }) => name === profile)?.maxHours ?? 6;
+  // The limit in its claim counts: a changed config must not change a job that runs.
+  const maxHours =
+    candidate.maxHours ?? ports.fleet.profiles.find(({ name }) => name === profile)?.maxHours ?? mostHoursUntold;
   if (!isWorthALook({ runner: candidate, running, maxHours, now: ports.now() })) return undefined;
 
   // The index and the lists lag: what is acted on is read anew, alone.
@@ -142,53 +136,36 @@ async function sweepRunner(
     }
     case 'miss':
       await ports.markMissing(runnerId, true);
-      return { kind: 'miss', ...about, reason: fate.reason };
+      return { kind: 'miss', ...about, note: fate.note };
     case 'found-again':
       await ports.markMissing(runnerId, false);
-      return { kind: 'found-again', ...about, reason: 'its task is there after all' };
+      return { kind: 'found-again', ...about, note: 'its task is there after all' };
     case 'lose':
-      return { kind: 'lose', ...about, ...(await settle(runner, lost(runner, fate.reason), ports)) };
+      return { kind: 'lose', ...about, ...(await settle(runner, decideLoss(runner, fate.note), ports)) };
     case 'deregister': {
       const result = await ports.deleteRegistered(scope, fate.registrationId);
       if (result !== 'busy') await ports.markDeregistered(runnerId);
-      return { kind: 'deregister', ...about, reason: fate.reason, result };
+      return { kind: 'deregister', ...about, note: fate.note, result };
     }
     case 'stop-if-jobless': {
       if (await hasJob(scope, runnerId)) {
-        return { kind: fate.kind, ...about, reason: fate.reason, result: 'it has a job' };
+        return { kind: fate.kind, ...about, note: fate.note, result: 'it has a job' };
       }
       await ports.markDeregistered(runnerId);
-      await stop(tasks, fate.reason, ports);
-      return { kind: fate.kind, ...about, reason: fate.reason, result: 'stopped' };
+      await stop(tasks, fate.note, ports);
+      return { kind: fate.kind, ...about, note: fate.note, result: 'stopped' };
     }
     case 'stop':
-      await stop(tasks, fate.reason, ports);
-      return { kind: 'stop', ...about, reason: fate.reason, result: 'stopped' };
+      await stop(tasks, fate.note, ports);
+      return { kind: 'stop', ...about, note: fate.note, result: 'stopped' };
   }
 }
 
-type Settled = { readonly reason: string; readonly ending?: Ending; readonly held?: boolean };
+type Settled = { readonly note: string; readonly ending?: Ending; readonly parked?: boolean };
 
-async function settle(
-  runner: RunnerRecord,
-  decision: Pick<EndingDecision, 'ending' | 'listened' | 'unserved' | 'reason'>,
-  ports: FleetPorts,
-): Promise<Settled> {
-  const { ended, held } = await endRunner(runner, decision, ports);
-  return { reason: decision.reason, held, ...(ended && { ending: decision.ending }) };
-}
-
-function lost(
-  runner: RunnerRecord,
-  reason: string,
-): Pick<EndingDecision, 'ending' | 'listened' | 'unserved' | 'reason'> {
-  if (runner.revoked) return { ending: 'revoked', listened: false, unserved: false, reason };
-  // One that never got its claim was never launched: its job did nothing wrong.
-  if (runner.claimId === undefined) return { ending: 'not-launched', listened: false, unserved: false, reason };
-  if (runner.busyJobId !== undefined) {
-    return { ending: 'interrupted-in-a-job', listened: true, unserved: false, reason };
-  }
-  return { ending: 'lost', listened: false, unserved: true, reason };
+async function settle(runner: RunnerRecord, decision: EndingDecision, ports: FleetPorts): Promise<Settled> {
+  const { ended, parked } = await endRunner(runner, decision, ports);
+  return { note: decision.note, parked, ending: ended ? decision.ending : undefined };
 }
 
 function stateOf(tasks: readonly RunnerTask[]): 'running' | 'stopped' | 'absent' {

@@ -1,20 +1,16 @@
-import type { RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
 import type { RegisteredRunner } from '../contracts/with-github/registered-runner.ts';
 import type { RunnerTask } from '../contracts/with-tasks/task-order.ts';
+import type { Ledger } from '../fleet/ledger.ts';
 import { decideRegistration, decideTask } from './decide-stranger.ts';
-import type { SweptRunner } from './sweep-fleet.ts';
+import type { SweptRunner } from './swept-runner.ts';
 
-export type StrangerPorts = {
+export type StrangerPorts = Pick<Ledger, 'readRunner' | 'noteStranger' | 'forgetStranger'> & {
   readonly now: () => number;
-  readonly readRunner: (runnerId: string) => Promise<RunnerRecord | undefined>;
   readonly findRegistered: (scope: string, name: string) => Promise<RegisteredRunner | undefined>;
   readonly deleteRegistered: (scope: string, id: string) => Promise<'deleted' | 'gone' | 'busy'>;
   /** What is left of the scope's rate limit belongs to minting tokens. */
   readonly isScarce: (scope: string) => boolean;
   readonly stopTask: (taskArn: string, reason: string) => Promise<void>;
-  /** Notes that something nobody knows was seen at rest; says since when it has been. */
-  readonly noteStranger: (what: string) => Promise<number>;
-  readonly forgetStranger: (what: string) => Promise<void>;
 };
 
 /** A task that bears one of our names and has no live record: it runs beyond the cap, and perhaps it works. */
@@ -37,7 +33,7 @@ export async function sweepTask(
     restingSince: await since(`task#${runnerId}`, isResting, ports),
     now: ports.now(),
   });
-  const about = { runner: runnerId, reason: 'its task runs without a live record' };
+  const about = { runner: runnerId, note: 'its task runs without a live record' };
   if (decision === 'keep' || scope === undefined) return undefined;
   if (decision === 'deregister') {
     const result = registered === undefined ? 'gone' : await ports.deleteRegistered(scope, registered.id);
@@ -46,7 +42,7 @@ export async function sweepTask(
     return { kind: 'deregister', ...about, result };
   }
   if (await hasJob(scope, runnerId)) return { kind: 'stop-stranger', ...about, result: 'it has a job' };
-  await ports.stopTask(taskArn, about.reason);
+  await ports.stopTask(taskArn, about.note);
   return { kind: 'stop-stranger', ...about, result: 'stopped' };
 }
 
@@ -65,7 +61,7 @@ export async function sweepRegistration(
     kind: 'delete-registration',
     runner: registered.name,
     profile: record?.profile,
-    reason: 'its runner is over',
+    note: 'its runner is over',
     result,
   };
 }

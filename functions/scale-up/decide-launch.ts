@@ -1,94 +1,139 @@
 import { queuedAt, type JobRecord, type RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
-import { claimLifetimeMs, jobLifetimeMs } from '../contracts/with-infra/limits.ts';
+import { bootLimitMs } from '../contracts/with-infra/limits.ts';
+import type { Profile } from '../contracts/with-infra/profile.ts';
 import type { WaitReason } from '../contracts/with-infra/reasons.ts';
 import type { Admission } from '../fleet/admit-job.ts';
+import { decideStart, type StartDecision, type StartView } from '../fleet/decide-start.ts';
+import { wasOldWhenSeen } from '../fleet/waits/lifetime.ts';
+import { isGone } from '../fleet/waits/not-found.ts';
 
-export type LaunchView = {
-  readonly job: JobRecord;
-  /** Which launch of the job the message asks for, from 1. */
+/** What the ledger holds, read in one request, and what the message asks for. */
+export type LaunchView = Pick<StartView, 'leases' | 'scope' | 'breaker' | 'room' | 'now'> & {
+  /** None for a warm runner. */
+  readonly job: JobRecord | undefined;
+  /** Which launch of the job is asked for, from 1. */
   readonly launch: number;
-  /** The runner of this very launch, if it was begun before. */
+  /** The runner of this very launch, if the launch was begun before. */
   readonly runner: RunnerRecord | undefined;
   readonly admission: Admission;
+  /** The profile in the runner's record, as it is now; undefined when it is gone, or nothing was begun. */
+  readonly begunUnder: Profile | undefined;
   /** The message was received before and not finished. */
   readonly receivedBefore: boolean;
-  readonly now: number;
+  /** The message has its turn. The job's `notBefore` is the time of that turn, and keeps only other launches waiting. */
+  readonly hasTurn: boolean;
+  /** How many launches have a turn before this one; 0 when the sender has counted the free places. */
+  readonly turnsAhead: number;
 };
 
 export type LaunchDecision =
-  | { readonly kind: 'launch' }
-  /** Launch, once GitHub says that the job still waits. */
-  | { readonly kind: 'look-first' }
-  | { readonly kind: 'resume'; readonly runner: RunnerRecord }
-  /** Give the lease of a launch back that will not be finished. */
-  | { readonly kind: 'abandon'; readonly runner: RunnerRecord; readonly reason: string }
-  | { readonly kind: 'drop'; readonly reason: string }
-  | { readonly kind: 'wait'; readonly reason: WaitReason; readonly note: string }
-  | { readonly kind: 'give-up'; readonly state: 'refused' | 'expired'; readonly reason: string };
+  | (Extract<StartDecision, { kind: 'start' }> & { readonly profile: Profile; readonly asksGitHub: boolean })
+  /** RunTask may have been called for this runner before. */
+  | { readonly kind: 'resume'; readonly runner: RunnerRecord; readonly profile: Profile }
+  /** Give back the lease of a launch that will not be finished. */
+  | {
+      readonly kind: 'abandon';
+      readonly runner: RunnerRecord;
+      readonly note: string;
+      /** Why its job waits for another launch; undefined when the job waits no more. */
+      readonly reason: WaitReason | undefined;
+    }
+  | { readonly kind: 'drop'; readonly note: string }
+  | Extract<StartDecision, { kind: 'wait' }>
+  | { readonly kind: 'give-up'; readonly state: 'refused' | 'expired'; readonly note: string };
 
+/** So many launches take twenty seconds. A job waits for that long behind the jobs of other profiles; the next pass may take a minute. */
+const fewTurns = 400;
 /** A job older than this may have been served or cancelled meanwhile. */
 const trustedForMs = 5 * 60_000;
+/** A launch older than this is not resumed. RunTask may take ten seconds, and after the boot limit a runner without a task may be lost. */
+const resumedForMs = bootLimitMs - 10_000;
 
-/** One waiting job, one runner. The queue may deliver a launch as often as it likes: it is begun once. */
-export function decideLaunch({ job, launch, runner, admission, receivedBefore, now }: LaunchView): LaunchDecision {
-  if (runner !== undefined) return decideBegun(job.state, runner, now);
-  if (job.state !== 'waiting') return { kind: 'drop', reason: `the job is ${job.state}` };
-  if (launch !== job.launches + 1) {
-    return { kind: 'drop', reason: `launch ${launch} does not follow launch ${job.launches}` };
+/** One waiting job, one runner. However often the queue delivers a launch, the launch is begun once. */
+export function decideLaunch(view: LaunchView): LaunchDecision {
+  const { job, launch, runner, admission, receivedBefore, now } = view;
+  if (runner !== undefined) return decideBegun(view, runner);
+  if (job !== undefined) {
+    if (job.state !== 'waiting') return { kind: 'drop', note: `the job is ${job.state}` };
+    if (launch !== job.launches + 1) {
+      return { kind: 'drop', note: `launch ${launch} does not follow launch ${job.launches}` };
+    }
   }
-  // From when we heard that it waits: an approval may have held it back for weeks before.
-  if (now - Date.parse(job.waitingSince ?? job.seenAt) > jobLifetimeMs)
-    return { kind: 'give-up', state: 'expired', reason: 'GitHub gives a job up after 24 hours' };
-  if (admission.kind === 'not-ours') return { kind: 'give-up', state: 'refused', reason: admission.reason };
-  if (job.held) return { kind: 'wait', reason: 'held', note: 'too many runners started for it ended without a job' };
-  if (job.notBefore !== undefined && Date.parse(job.notBefore) > now) {
-    return { kind: 'wait', reason: job.reason ?? 'backing-off', note: `not before ${job.notBefore}` };
+  if (admission.kind === 'not-ours') return { kind: 'give-up', state: 'refused', note: admission.note };
+  const { profile } = admission;
+  const waiting = job !== undefined && view.hasTurn ? { ...job, notBefore: undefined } : job;
+  const decision = decideStart({ ...view, job: waiting, profile });
+  if (decision.kind !== 'start') return decision;
+  // A turn is not given back: where the launches ahead may fill the profile, a turn far off would only keep others from theirs.
+  if (!view.hasTurn && view.turnsAhead > fewTurns && view.leases + view.turnsAhead >= profile.maxRunners) {
+    const note = `${view.turnsAhead} launches have their turn before it, and may fill profile ${profile.name}: the next pass asks for it`;
+    return { kind: 'wait', reason: 'pacing', note };
   }
-  if (admission.profile.maxRunners === 0) {
+  const asksGitHub = job !== undefined && (receivedBefore || launch > 1 || isDoubtful(job, now));
+  return { ...decision, profile, asksGitHub };
+}
+
+function isDoubtful(job: JobRecord, now: number): boolean {
+  return now - queuedAt(job) > trustedForMs || wasOldWhenSeen(job) || job.goneSince !== undefined;
+}
+
+/** What becomes of a launch that was begun before. A warm runner has no job, and its launch goes on all the same. */
+function decideBegun({ job, leases, begunUnder, now }: LaunchView, runner: RunnerRecord): LaunchDecision {
+  if (runner.endedAt !== undefined) return { kind: 'drop', note: `this launch has ended: ${runner.ending}` };
+  if (runner.taskArn !== undefined) return { kind: 'drop', note: 'this launch has its task' };
+  if (runner.revoked) return { kind: 'drop', note: 'its claim was revoked' };
+  if (runner.claimId === undefined) {
+    return { kind: 'abandon', runner, reason: 'starting', note: 'the version before began it, and issued no claim' };
+  }
+  if (now - Date.parse(runner.createdAt) >= resumedForMs) {
+    return { kind: 'drop', note: 'this launch is too old: the sweep decides about it' };
+  }
+  if (job !== undefined && job.state !== 'waiting') {
+    return { kind: 'abandon', runner, reason: undefined, note: `the job is ${job.state}` };
+  }
+  if (begunUnder === undefined) {
+    return { kind: 'abandon', runner, reason: 'starting', note: `profile ${runner.profile} is gone` };
+  }
+  const { name, maxRunners } = begunUnder;
+  if (maxRunners === 0) {
+    return { kind: 'abandon', runner, reason: 'profile-paused', note: `profile ${name} is paused: maxRunners is 0` };
+  }
+  if (leases > maxRunners) {
     return {
-      kind: 'wait',
-      reason: 'profile-paused',
-      note: `profile ${admission.profile.name} is paused: maxRunners is 0`,
+      kind: 'abandon',
+      runner,
+      reason: 'profile-full',
+      note: `profile ${name} is full (${leases} of ${maxRunners})`,
     };
   }
-  return now - queuedAt(job) > trustedForMs || receivedBefore || launch > 1
-    ? { kind: 'look-first' }
-    : { kind: 'launch' };
+  return { kind: 'resume', runner, profile: begunUnder };
 }
 
-export type BegunDecision = Extract<LaunchDecision, { kind: 'drop' | 'resume' | 'abandon' }>;
+export type LookAnswer = 'queued' | 'blocked' | 'in_progress' | 'completed' | 'gone' | 'unknown';
 
-/** What becomes of a launch that was begun before; a warm runner has no job, and is waited for all the same. */
-export function decideBegun(state: JobRecord['state'], runner: RunnerRecord, now: number): BegunDecision {
-  if (runner.endedAt !== undefined) return { kind: 'drop', reason: `this launch has ended: ${runner.ending}` };
-  if (runner.taskArn !== undefined) return { kind: 'drop', reason: 'this launch has its task' };
-  if (runner.revoked) return { kind: 'drop', reason: 'its claim was revoked' };
-  // Once there is a claim there may be a task: then its own end gives the lease back, or the sweep.
-  if (runner.claimedAt === undefined) {
-    if (state === 'waiting') return { kind: 'resume', runner };
-    return { kind: 'abandon', runner, reason: `the job is ${state}` };
-  }
-  if (now - Date.parse(runner.claimedAt) < claimLifetimeMs) return { kind: 'resume', runner };
-  return { kind: 'drop', reason: 'the claim of this launch has expired: the sweep decides about it' };
-}
-
-export type LookVerdict = 'queued' | 'blocked' | 'in_progress' | 'completed' | 'gone' | 'unknown';
+export type AfterLook =
+  | { readonly kind: 'launch' }
+  | { readonly kind: 'wait'; readonly reason: 'blocked' | 'not-found' | 'github-unavailable' }
+  | { readonly kind: 'close' };
 
 /**
- * What follows from asking GitHub. When it does not answer, a first launch goes on (a runner too many costs cents, a
- * job without one waits) and a later one waits: something is wrong already, and more of it does not help.
+ * What follows from asking GitHub. When GitHub does not answer, a first launch goes on, as a runner too many costs cents. A later launch
+ * waits, as something is wrong already. So does the first launch of a job that was old when we first heard of it.
  */
-export function decideAfterLook(launch: number, look: LookVerdict): 'launch' | 'wait' | 'close' {
-  switch (look) {
+export function decideAfterLook(job: JobRecord, answer: LookAnswer, now: number): AfterLook {
+  switch (answer) {
     case 'queued':
-      return 'launch';
+      return { kind: 'launch' };
     case 'unknown':
-      return launch === 1 ? 'launch' : 'wait';
+      return job.launches === 0 && !wasOldWhenSeen(job)
+        ? { kind: 'launch' }
+        : { kind: 'wait', reason: 'github-unavailable' };
     case 'blocked':
-      return 'wait';
+      return { kind: 'wait', reason: 'blocked' };
+    case 'gone':
+      return isGone(job, now) ? { kind: 'close' } : { kind: 'wait', reason: 'not-found' };
     case 'in_progress':
     case 'completed':
-    case 'gone':
-      return 'close';
+      return { kind: 'close' };
   }
 }

@@ -1,12 +1,12 @@
 import type { Profile } from '../contracts/with-infra/profile.ts';
 import type { Arch } from '../contracts/with-infra/runner-image.ts';
 
-/** How soon is looked again for an image that was missing, or that nobody could tell of: ECR may take seconds to say nothing. */
+/** When ECR had no image, or did not answer, wait this long before asking again: ECR may take seconds not to answer. */
 const lookAgainAfterMs = 20_000;
 
 /**
- * Is there an image to start a runner from? One that was seen stays: builds only move its tag. When nobody can say, the launch goes
- * on, as a task without an image fails by itself.
+ * Is there an image to start a runner from? An image that was seen stays, as builds only move its tag. When ECR does not answer, the
+ * launch goes on: a task without an image fails by itself.
  *
  * @param images undefined where every profile brings an image of its own
  */
@@ -22,7 +22,7 @@ export function imageWatch(
     const last = looks.get(arch);
     if (last !== undefined && now() - last.at < lookAgainAfterMs) return last.goOn;
     const found = await images.findImage(arch).then(
-      (one) => one !== undefined,
+      (it) => it !== undefined,
       () => undefined,
     );
     if (found === true) seen.add(arch);

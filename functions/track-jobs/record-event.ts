@@ -1,101 +1,103 @@
-import type { JobNews, RecordedJob } from '../contracts/between-rooms/job-news.ts';
-import { scopeOf, type Job, type Repository } from '../contracts/between-rooms/job.ts';
+import type { JobSighting } from '../contracts/between-rooms/job-sighting.ts';
+import { scopeOf } from '../contracts/between-rooms/job.ts';
 import { queuedAt, type JobRecord, type RunnerRecord } from '../contracts/between-rooms/ledger-records.ts';
-import type { JobEvent } from '../contracts/between-rooms/messages.ts';
 import { poolOf } from '../contracts/between-rooms/pool.ts';
+import { runnerIdOf } from '../contracts/between-rooms/runner-id.ts';
 import type { Profile } from '../contracts/with-infra/profile.ts';
 import type { Fleet } from '../contracts/with-infra/settings.ts';
 import { admitJob } from '../fleet/admit-job.ts';
+import { changeBreaker } from '../fleet/change-records.ts';
+import type { Ledger } from '../fleet/ledger.ts';
+import { findNamedRunner, noteBusy, recordSighting, type RecordedSighting } from '../fleet/record-sighting.ts';
 import { isSupply } from '../fleet/supply.ts';
 import { topUpProfile, type TopUpPorts } from '../fleet/top-up-profile.ts';
+import { afterGoodStart } from '../fleet/waits/breaker.ts';
 import { decideCancel, decideTransition } from './decide-transition.ts';
 
-export type EventPorts = TopUpPorts & {
-  readonly fleet: Fleet;
-  readonly recordJob: (job: Job, news: JobNews) => Promise<Pick<RecordedJob, 'before' | 'moved'>>;
-  readonly noteRepository: (repository: Repository) => Promise<void>;
-  readonly readRunner: (runnerId: string) => Promise<RunnerRecord | undefined>;
-  readonly markBusy: (runnerId: string, jobId: string, at: string) => Promise<unknown>;
-  readonly noteGoodStart: (profile: string) => Promise<void>;
-  readonly markRevoked: (runnerId: string) => Promise<void>;
-  readonly revokeClaim: (claimId: string) => Promise<boolean>;
-  readonly stopTask: (taskArn: string, reason: string) => Promise<void>;
-};
+export type EventPorts = TopUpPorts &
+  Pick<Ledger, 'readJob' | 'readRunner' | 'noteRepository' | 'markBusy' | 'revokeClaim' | 'changeBreaker'> & {
+    readonly fleet: Fleet;
+    readonly stopTask: (taskArn: string, reason: string) => Promise<void>;
+  };
 
 export type EventVerdict = {
-  readonly kind: JobEvent['kind'] | 'known';
-  readonly reason: string;
+  readonly kind: JobSighting['state'] | 'known';
+  readonly note: string;
   readonly job: string;
   readonly delivery: string;
-  readonly runner?: string;
-  readonly profile?: string;
-  readonly conclusion?: string;
-  readonly stolenFrom?: string;
+  readonly runner?: string | undefined;
+  readonly profile?: string | undefined;
+  readonly conclusion?: string | undefined;
+  readonly stolenFrom?: string | undefined;
   /** The job's end became known by this very event. */
   readonly isCompletion: boolean;
   /** From when the job waited for a runner to its start; told once a job. */
-  readonly secondsToStart?: number;
+  readonly secondsToStart?: number | undefined;
 };
 
-/** Takes note of what became of a job, and acts on what that means for runners. */
-export async function recordEvent(event: JobEvent, ports: EventPorts): Promise<EventVerdict> {
-  const { job } = event;
-  const runnerName = event.runnerName?.startsWith(`${ports.fleet.prefix}-`) ? event.runnerName : undefined;
-  const runner = runnerName === undefined ? undefined : await ports.readRunner(runnerName);
+/** Writes down a sighting that is not `queued`, and acts on what it means for runners. */
+export async function recordEvent(sighting: JobSighting, ports: EventPorts): Promise<EventVerdict> {
+  const { job, state } = sighting;
+  const runner = await findNamedRunner(sighting, ports);
   // Before the job's own record: supply must not count this runner when the job is no longer demand.
-  if (runner !== undefined && event.kind !== 'blocked') {
-    await ports.markBusy(runner.runnerId, job.id, event.at);
-    // It took a job, so image, network and registration are sound: no breaker need wait for its end to know.
-    if (runner.busyJobId === undefined) await ports.noteGoodStart(runner.profile);
+  if (runner !== undefined && state !== 'blocked') {
+    await noteBusy(runner, sighting, ports);
+    // It took a job, so image, network and registration are sound. The breaker need not wait for its end.
+    if (runner.busyJobId === undefined) await changeBreaker(runner, afterGoodStart, ports);
   }
 
   const admission = admitJob(job, ports.fleet);
   const profile = admission.kind === 'admitted' ? admission.profile : undefined;
-  const recorded = profile === undefined ? { before: undefined, moved: false } : await record(event, profile, ports);
-  const transition = decideTransition({ event: { ...event, jobId: job.id }, ...recorded, runner });
-
-  const done = [
+  const recorded = await record(sighting, profile, ports);
+  const transition = decideTransition({ sighting, ...recorded, runner });
+  const acts = [
     transition.stolen && runner !== undefined ? await replaceStolen(runner, ports) : undefined,
-    transition.cancelledEarly && recorded.before !== undefined ? await cancelRunner(recorded.before, ports) : undefined,
+    transition.cancelledEarly && recorded.record !== undefined ? await cancelRunner(recorded.record, ports) : undefined,
   ].filter((note) => note !== undefined);
+  const known = recorded.moved ? `the job is ${state}` : 'the ledger knew as much';
   return {
-    kind: recorded.moved || runner !== undefined ? event.kind : 'known',
-    reason: done.length > 0 ? done.join('; ') : recorded.moved ? `the job is ${event.kind}` : 'the ledger knew as much',
+    kind: recorded.moved || runner !== undefined ? state : 'known',
+    note: acts.length > 0 ? acts.join('; ') : known,
     job: job.id,
-    delivery: event.delivery,
+    delivery: sighting.by,
     isCompletion: transition.completed,
-    ...(event.runnerName !== undefined && { runner: event.runnerName }),
-    ...(profile !== undefined && { profile: profile.name }),
-    ...(event.conclusion !== undefined && { conclusion: event.conclusion }),
-    ...(transition.stolen && runner?.jobId !== undefined && { stolenFrom: runner.jobId }),
-    ...(transition.started &&
-      event.kind === 'in_progress' && {
-        secondsToStart:
-          (Date.parse(event.at) - (recorded.before ? queuedAt(recorded.before) : Date.parse(job.createdAt))) / 1000,
-      }),
+    runner: sighting.runnerName,
+    profile: profile?.name,
+    conclusion: sighting.conclusion,
+    stolenFrom: transition.stolen ? runner?.jobId : undefined,
+    secondsToStart: transition.started ? secondsToStart(sighting, recorded.before, ports.now()) : undefined,
   };
 }
 
 async function record(
-  event: JobEvent,
-  profile: Profile,
+  sighting: JobSighting,
+  profile: Profile | undefined,
   ports: EventPorts,
-): Promise<Pick<RecordedJob, 'before' | 'moved'>> {
-  const scope = scopeOf(event.job.repository);
+): Promise<RecordedSighting> {
+  if (profile === undefined) return { before: undefined, record: undefined, moved: false };
+  const { repository } = sighting.job;
+  const scope = scopeOf(repository);
   const [recorded] = await Promise.all([
-    ports.recordJob(event.job, {
-      state: event.kind,
-      pool: poolOf(profile, scope),
-      profile: profile.name,
-      scope,
-      ...(event.runnerName !== undefined && { runnerName: event.runnerName }),
-      ...(event.conclusion !== undefined && { conclusion: event.conclusion }),
-      ...(event.kind === 'in_progress' && { startedAt: event.at }),
-      ...(event.kind === 'completed' && { completedAt: event.at }),
-    }),
-    ports.noteRepository(event.job.repository),
+    recordSighting(sighting, { pool: poolOf(profile, scope), profile: profile.name, scope }, ports),
+    ports.noteRepository(repository),
   ]);
   return recorded;
+}
+
+/**
+ * GitHub's clock and ours differ by seconds: no wait is shorter than none.
+ *
+ * @returns undefined when only the end of the job was told
+ */
+function secondsToStart(
+  { job, state, startedAt }: JobSighting,
+  before: JobRecord | undefined,
+  now: number,
+): number | undefined {
+  if (startedAt === undefined && state !== 'in_progress') return undefined;
+  const queued = before === undefined ? Date.parse(job.createdAt) : queuedAt(before);
+  const started = startedAt === undefined ? now : Date.parse(startedAt);
+  return Math.max(0, started - queued) / 1000;
 }
 
 /** The job that a runner was started for waits on, and its own pool may be one short now. */
@@ -105,20 +107,34 @@ async function replaceStolen(runner: RunnerRecord, ports: EventPorts): Promise<s
   return `runner ${runner.runnerId} was started for job ${runner.jobId} and took another; ${launches} launches sent`;
 }
 
-async function cancelRunner(job: JobRecord, ports: EventPorts): Promise<string | undefined> {
-  if (job.launches === 0) return undefined;
-  const runner = await ports.readRunner(`${ports.fleet.prefix}-${job.job.id}-${job.launches}`);
-  const [runners, waiting] = await Promise.all([ports.listRunners(job.profile), ports.listWaitingJobs(job.pool, 1000)]);
+/** How many waiting jobs of a pool are read. In a larger pool a runner may be taken back that is needed: the minute's pass replaces it. */
+const mostDemand = { ofEach: 1000, repositories: 1000 };
+
+async function cancelRunner(job: JobRecord, ports: EventPorts): Promise<string> {
+  const runner = await ports.readRunner(runnerIdOf(ports.fleet.prefix, job.job.id, job.launches));
+  const [runners, waiting] = await Promise.all([
+    ports.listRunners(job.profile),
+    ports.listWaitingJobs(job.pool, mostDemand),
+  ]);
   const now = ports.now();
-  const supply = runners.filter((one) => one.pool === job.pool && isSupply(one, now)).length;
+  const supply = runners.filter((other) => other.pool === job.pool && isSupply(other, now)).length;
   // The index may still show the job itself.
-  const demand = waiting.filter((one) => one.job.id !== job.job.id).length;
+  const demand = waiting.filter((other) => other.job.id !== job.job.id).length;
   const decision = decideCancel({ runner, supply, demand });
-  if (decision.kind === 'keep' || runner?.claimId === undefined) return `cancelled; ${decision.reason}`;
-  if (!(await ports.revokeClaim(runner.claimId))) return 'cancelled; its runner is up and ends by itself when idle';
+  switch (decision.kind) {
+    case 'keep':
+      return `cancelled; ${decision.note}`;
+    case 'revoke':
+      if (!(await ports.revokeClaim(decision.runner))) {
+        return 'cancelled; its runner is up and ends by itself when idle';
+      }
+      break;
+    case 'stop':
+      break;
+  }
   // No task can register any more: stopping one that boots harms nobody.
-  await ports.markRevoked(runner.runnerId);
-  const { taskArn } = (await ports.readRunner(runner.runnerId)) ?? runner;
+  const { runnerId } = decision.runner;
+  const { taskArn } = (await ports.readRunner(runnerId)) ?? decision.runner;
   if (taskArn !== undefined) await ports.stopTask(taskArn, 'the job was cancelled');
-  return `cancelled; the claim of ${runner.runnerId} was revoked: ${decision.reason}`;
+  return `cancelled; the claim of ${runnerId} was revoked: ${decision.note}`;
 }

@@ -1,42 +1,26 @@
-import type { WorkflowJobDelivery } from '../contracts/with-github/delivery.ts';
+import { runnerOf, type JobSighting } from '../contracts/between-rooms/job-sighting.ts';
 import { ownerOf } from '../contracts/between-rooms/job.ts';
-import { admitJob } from '../fleet/admit-job.ts';
-import type { JobEvent } from '../contracts/between-rooms/messages.ts';
+import type { WorkflowJobDelivery } from '../contracts/with-github/delivery.ts';
 import type { Fleet } from '../contracts/with-infra/settings.ts';
+import { admitJob } from '../fleet/admit-job.ts';
 
 export type DeliveryDecision =
   | { readonly kind: 'launch'; readonly profile: string }
-  | { readonly kind: 'track'; readonly event: JobEvent['kind']; readonly profile?: string }
-  | { readonly kind: 'ignore'; readonly reason: string };
+  | { readonly kind: 'track'; readonly sighting: JobSighting; readonly profile?: string }
+  | { readonly kind: 'ignore'; readonly note: string };
 
 /** What a `workflow_job` delivery asks of this fleet. */
-export function decideDelivery(delivery: WorkflowJobDelivery, fleet: Fleet): DeliveryDecision {
-  const admission = admitJob(delivery.job, fleet);
-  const event = eventOf(delivery);
-  if (event === undefined) return { kind: 'ignore', reason: `action ${delivery.action} asks for nothing` };
+export function decideDelivery({ action, job, sighting }: WorkflowJobDelivery, fleet: Fleet): DeliveryDecision {
+  const admission = admitJob(job, fleet);
+  if (sighting === undefined) return { kind: 'ignore', note: `action ${action} asks for nothing` };
+  const isQueued = sighting.state === 'queued';
   if (admission.kind === 'admitted') {
     const profile = admission.profile.name;
-    return event === 'queued' ? { kind: 'launch', profile } : { kind: 'track', event, profile };
+    return isQueued ? { kind: 'launch', profile } : { kind: 'track', sighting, profile };
   }
-  // Whoever registers a runner chooses its name: an owner who is not ours must not speak of our runners.
-  if (!fleet.owners.includes(ownerOf(delivery.job.repository))) return { kind: 'ignore', reason: admission.reason };
+  // Anybody may give a runner any name: an owner who is not ours must not speak of our runners.
+  if (!fleet.owners.includes(ownerOf(job.repository))) return { kind: 'ignore', note: admission.note };
   // A runner of ours may take a job that we would start none for: it is busy all the same.
-  const onOurs = delivery.runnerName?.startsWith(`${fleet.prefix}-`) ?? false;
-  if (onOurs && event !== 'queued') return { kind: 'track', event };
-  return { kind: 'ignore', reason: admission.reason };
-}
-
-function eventOf({ action, status }: WorkflowJobDelivery): JobEvent['kind'] | 'queued' | undefined {
-  switch (action) {
-    case 'queued':
-      // A job held by a deployment protection rule may be announced as queued while its status says waiting.
-      return status === 'waiting' ? 'blocked' : 'queued';
-    case 'waiting':
-      return 'blocked';
-    case 'in_progress':
-    case 'completed':
-      return action;
-    default:
-      return undefined;
-  }
+  if (!isQueued && runnerOf(sighting, fleet.prefix) !== undefined) return { kind: 'track', sighting };
+  return { kind: 'ignore', note: admission.note };
 }

@@ -4,16 +4,16 @@ import { jobQueues } from '../aws/queues.ts';
 import { telemetry } from '../aws/telemetry.ts';
 import { decodeSettings, fleetOf } from '../contracts/with-infra/settings.ts';
 import { readDeliveryId, receiveDelivery } from './receive-delivery.ts';
+import { reportDelivery, reportNotTaken } from './report-delivery.ts';
 
 const settings = decodeSettings(process.env.FLEET_CHOICES, process.env);
-const { log, count, flush } = telemetry('webhook', settings.fleet);
+const { log, tell, flush } = telemetry('webhook', settings.fleet);
 const queues = jobQueues(settings.queues);
 const secrets = secretReader({
   attempts: 8,
   onStale: (parameter, error) => log('warn', 'secret: not read anew', { parameter, error }),
 });
 const ports = {
-  now: Date.now,
   fleet: fleetOf(settings),
   readSecrets: (options?: { readonly fresh: boolean }) => secrets.readList(settings.parameters.webhookSecret, options),
   sendLaunch: queues.sendLaunch,
@@ -34,14 +34,12 @@ export async function handler(event: APIGatewayProxyEventV2): Promise<APIGateway
       },
       ports,
     );
-    log(verdict.status < 500 ? 'info' : 'error', `delivery: ${verdict.verdict}`, { ...verdict, delivery });
-    count('Deliveries', { Reason: verdict.verdict === 'refuse' ? `refused-${verdict.status}` : verdict.verdict });
-    return answer(verdict.status, { verdict: verdict.verdict, reason: verdict.reason });
+    tell(reportDelivery(verdict, delivery));
+    return answer(verdict.status, { verdict: verdict.verdict, note: verdict.note });
   } catch (error) {
-    // Whatever kept us from taking it, GitHub must see it fail: that is what redelivery looks for.
-    log('error', 'delivery: not taken', { delivery, error });
-    count('Deliveries', { Reason: 'not-taken' });
-    return answer(503, { verdict: 'retry', reason: 'the delivery could not be queued' });
+    // GitHub must see the delivery fail, as redelivery looks for that.
+    tell(reportNotTaken(error, delivery));
+    return answer(503, { verdict: 'retry', note: 'the delivery could not be queued' });
   } finally {
     flush();
   }

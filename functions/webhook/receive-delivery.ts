@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { decodeWorkflowJob, type WorkflowJobDelivery } from '../contracts/with-github/delivery.ts';
 import { MissingSecretError } from '../contracts/with-github/errors.ts';
-import type { JobEvent, LaunchMessage } from '../contracts/between-rooms/messages.ts';
+import type { LaunchMessage, SightingMessage } from '../contracts/between-rooms/messages.ts';
 import type { Fleet } from '../contracts/with-infra/settings.ts';
 import { decideDelivery } from './decide-delivery.ts';
 import { isSignature, verifySignature } from './verify-signature.ts';
@@ -16,21 +16,20 @@ export type DeliveryRequest = {
 };
 
 export type DeliveryPorts = {
-  readonly now: () => number;
   readonly fleet: Fleet;
   /** The webhook secrets in force, one or two; `fresh` asks for a new look, which is granted once a minute. */
   readonly readSecrets: (options?: { readonly fresh: boolean }) => Promise<readonly string[]>;
   readonly sendLaunch: (message: LaunchMessage) => Promise<void>;
-  readonly sendEvent: (event: JobEvent) => Promise<void>;
+  readonly sendEvent: (event: SightingMessage) => Promise<void>;
 };
 
 export type DeliveryVerdict = {
   readonly status: 200 | 202 | 400 | 401 | 415 | 503;
   readonly verdict: 'launch' | 'track' | 'ignore' | 'refuse';
-  /** What the sender is told. */
-  readonly reason: string;
-  /** What only the log is told. */
-  readonly note?: string;
+  /** The sender is told this, too. */
+  readonly note: string;
+  /** For the log alone. */
+  readonly detail?: string;
   readonly job?: string;
   readonly repository?: string;
   readonly profile?: string;
@@ -57,12 +56,13 @@ export async function receiveDelivery(request: DeliveryRequest, ports: DeliveryP
   if (request.event === undefined) return refuse(400, 'there is no X-GitHub-Event');
   if (!isUtf8(request.body)) return refuse(400, 'the body must be UTF-8');
   if (request.event !== 'workflow_job') {
-    return { status: 200, verdict: 'ignore', reason: `event ${request.event} asks for nothing` };
+    return { status: 200, verdict: 'ignore', note: `event ${request.event} asks for nothing` };
   }
 
-  const decoded = decode(request.body);
+  const delivery = request.delivery ?? 'unknown';
+  const decoded = decode(request.body, delivery);
   if (typeof decoded === 'string') return refuse(400, decoded);
-  return forward(decoded, request.delivery ?? 'unknown', ports);
+  return forward(decoded, delivery, ports);
 }
 
 async function isSigned(request: DeliveryRequest, ports: DeliveryPorts): Promise<boolean | DeliveryVerdict> {
@@ -72,21 +72,21 @@ async function isSigned(request: DeliveryRequest, ports: DeliveryPorts): Promise
     const secrets = await ports.readSecrets();
     if (verifySignature(body, signature, secrets)) return true;
     // The secret may have been rotated since it was read. Each secret costs one hash of the body, and never two.
-    const now = await ports.readSecrets({ fresh: true });
+    const newest = await ports.readSecrets({ fresh: true });
     return verifySignature(
       body,
       signature,
-      now.filter((secret) => !secrets.includes(secret)),
+      newest.filter((secret) => !secrets.includes(secret)),
     );
   } catch (error) {
     if (!(error instanceof MissingSecretError)) throw error;
-    return { ...refuse(503, 'the webhook secret is not set up'), note: error.message };
+    return { ...refuse(503, 'the webhook secret is not set up'), detail: error.message };
   }
 }
 
-function decode(body: Uint8Array): WorkflowJobDelivery | string {
+function decode(body: Uint8Array, delivery: string): WorkflowJobDelivery | string {
   try {
-    return decodeWorkflowJob(Buffer.from(body).toString('utf8'));
+    return decodeWorkflowJob(Buffer.from(body).toString('utf8'), delivery);
   } catch (error) {
     return error instanceof Error ? error.message : 'the body cannot be read';
   }
@@ -102,35 +102,18 @@ async function forward(
   const about = { job: job.id, repository: job.repository.fullName };
   switch (decision.kind) {
     case 'ignore':
-      return { status: 202, verdict: 'ignore', reason: decision.reason, ...about };
+      return { status: 202, verdict: 'ignore', note: decision.note, ...about };
     case 'launch':
       await ports.sendLaunch({ version: 1, kind: 'queued', job, delivery, returns: 0 });
-      return { status: 202, verdict: 'launch', reason: 'queued', profile: decision.profile, ...about };
-    case 'track':
-      await ports.sendEvent({
-        version: 1,
-        kind: decision.event,
-        job,
-        delivery,
-        at: momentOf(decision.event, received) ?? new Date(ports.now()).toISOString(),
-        ...(received.runnerName !== undefined && { runnerName: received.runnerName }),
-        ...(received.conclusion !== undefined && { conclusion: received.conclusion }),
-      });
-      return { status: 202, verdict: 'track', reason: decision.event, profile: decision.profile, ...about };
+      return { status: 202, verdict: 'launch', note: 'queued', profile: decision.profile, ...about };
+    case 'track': {
+      const { sighting, profile } = decision;
+      await ports.sendEvent({ version: 2, sighting });
+      return { status: 202, verdict: 'track', note: sighting.state, profile, ...about };
+    }
   }
 }
 
-function momentOf(event: JobEvent['kind'], received: WorkflowJobDelivery): string | undefined {
-  switch (event) {
-    case 'blocked':
-      return undefined;
-    case 'in_progress':
-      return received.startedAt;
-    case 'completed':
-      return received.completedAt;
-  }
-}
-
-function refuse(status: 400 | 401 | 415 | 503, reason: string): DeliveryVerdict {
-  return { status, verdict: 'refuse', reason };
+function refuse(status: 400 | 401 | 415 | 503, note: string): DeliveryVerdict {
+  return { status, verdict: 'refuse', note };
 }

@@ -6,7 +6,7 @@ import type { RoomFunction, Surroundings } from './room-function.ts';
 export function allowLedger(room: RoomFunction, { tables }: Pick<Surroundings, 'tables'>): void {
   room.allow({
     why: 'KeepTheLedger',
-    actions: ['dynamodb:GetItem', 'dynamodb:UpdateItem'],
+    actions: ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:UpdateItem'],
     resources: [tables.ledger.tableArn],
   });
 }
@@ -48,17 +48,23 @@ export function allowRevokingClaims(room: RoomFunction, { tables }: Pick<Surroun
   room.allow({ why: 'TakeClaimsBack', actions: ['dynamodb:DeleteItem'], resources: [tables.claims.tableArn] });
 }
 
-/** ECS has no condition on who started a task, so it is every task of this cluster, where there are only ours. */
+/** ListTasks has no resource to name; the condition does it. ECS has no condition on who started a task: in this cluster there are only ours. */
+export function allowListingTasks(room: RoomFunction, { cluster }: Pick<Surroundings, 'cluster'>): void {
+  room.allow({ why: 'ListTasks', actions: ['ecs:ListTasks'], resources: ['*'], conditions: inCluster(cluster) });
+}
+
 export function allowLookingAtTasks(room: RoomFunction, { cluster }: Pick<Surroundings, 'cluster'>): void {
-  const inThisCluster = { ArnEquals: { 'ecs:cluster': cluster.cluster.clusterArn } };
-  // ListTasks has no resource to name; the condition does it.
-  room.allow({ why: 'ListTasks', actions: ['ecs:ListTasks'], resources: ['*'], conditions: inThisCluster });
+  allowListingTasks(room, { cluster });
   room.allow({
     why: 'LookAtTasks',
     actions: ['ecs:DescribeTasks'],
     resources: [cluster.taskArn],
-    conditions: inThisCluster,
+    conditions: inCluster(cluster),
   });
+}
+
+function inCluster({ cluster }: Surroundings['cluster']): Record<string, Record<string, string>> {
+  return { ArnEquals: { 'ecs:cluster': cluster.clusterArn } };
 }
 
 export function allowStoppingTasks(room: RoomFunction, { cluster }: Pick<Surroundings, 'cluster'>): void {

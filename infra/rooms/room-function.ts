@@ -77,12 +77,22 @@ export class RoomFunction extends Function {
   /** The queue hides, counts and keeps what fails, message by message; the function never waits for a fuller batch. */
   readFrom(
     queue: Queue,
-    { batchSize, maxConcurrency }: { readonly batchSize: number; readonly maxConcurrency: number },
+    {
+      batchSize,
+      maxConcurrency,
+      maxBatchingWindow,
+    }: {
+      readonly batchSize: number;
+      readonly maxConcurrency: number;
+      /** How long a batch is gathered. @default not at all */
+      readonly maxBatchingWindow?: Duration;
+    },
   ): void {
     this.addEventSourceMapping('Messages', {
       eventSourceArn: queue.queueArn,
       batchSize,
       maxConcurrency,
+      maxBatchingWindow,
       reportBatchItemFailures: true,
     });
     this.allow({

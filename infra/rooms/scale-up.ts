@@ -2,8 +2,10 @@ import { RecursiveLoop } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 import {
   allowAppKey,
+  allowFindingOpenRecords,
   allowLaunchMessages,
   allowLedger,
+  allowListingTasks,
   allowLookingAtImages,
   allowStoppingTasks,
 } from './permissions.ts';
@@ -24,14 +26,14 @@ export class ScaleUp extends Construct {
       // A launch that has to wait for its turn goes back to the queue it came from. Lambda would take that for a mistake, and end it.
       recursiveLoop: RecursiveLoop.ALLOW,
     });
-    // Ten at once: enough for RunTask's twenty a second.
-    this.function.readFrom(queues.jobs, { batchSize: 5, maxConcurrency: 10 });
+    // The messages of a batch run side by side: a hundred launches at once, whose turns keep RunTask at twenty a second.
+    this.function.readFrom(queues.jobs, { batchSize: 10, maxConcurrency: 10 });
 
     // Turns, and what became of the launch.
     allowLedger(this.function, surroundings);
-    // A lease is a new runner record, taken only while its scope is not held.
+    // A launch begins in one transaction: a new runner record with its lease and its claim, while its scope is not on hold.
     this.function.allow({
-      why: 'TakeLeases',
+      why: 'BeginLaunches',
       actions: ['dynamodb:PutItem', 'dynamodb:ConditionCheckItem'],
       resources: [tables.ledger.tableArn],
     });
@@ -39,7 +41,13 @@ export class ScaleUp extends Construct {
     allowAppKey(this.function, surroundings);
     this.function.allow({
       why: 'HandOverClaims',
-      actions: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'],
+      actions: [
+        'dynamodb:GetItem',
+        'dynamodb:BatchGetItem',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+        'dynamodb:DeleteItem',
+      ],
       resources: [tables.claims.tableArn],
     });
     // Its turn has not come: the same message again, later.
@@ -67,7 +75,11 @@ export class ScaleUp extends Construct {
       resources: cluster.passedRoles.map((role) => role.roleArn),
       conditions: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } },
     });
+    // RunTask's answer was lost: is there a task?
+    allowListingTasks(this.function, surroundings);
     // Its record was ended while RunTask was on its way: nobody else will know of this task.
     allowStoppingTasks(this.function, surroundings);
+    // AWS has room again: which job waits for it?
+    allowFindingOpenRecords(this.function, surroundings);
   }
 }

@@ -23,15 +23,20 @@ export class TaskStopped extends Construct {
       room: 'task-stopped',
       description: 'Settles a stopped task: its lease, its claim, its measures',
     });
-    // Five at once: every end of a profile writes the same item, and a thousand tasks may end in the same second.
-    this.function.readFrom(surroundings.queues.stops, { batchSize: 10, maxConcurrency: 5 });
+    // Every end of a profile writes the same item, and a thousand tasks may end in the same second. So ends are gathered for a second,
+    // as many as one transaction takes, and few invocations meet at the item.
+    this.function.readFrom(surroundings.queues.stops, {
+      batchSize: 40,
+      maxConcurrency: 5,
+      maxBatchingWindow: Duration.seconds(1),
+    });
     this.#sendStops(surroundings);
 
     // What its task left behind: a registration with GitHub, a claim it never fetched.
     allowAppKey(this.function, surroundings);
     allowRevokingClaims(this.function, surroundings);
     allowLedger(this.function, surroundings);
-    // The place is free: who waits for it?
+    // The place is free: which job waits for it?
     allowFindingOpenRecords(this.function, surroundings);
     allowLaunchMessages(this.function, surroundings);
   }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb';
-import { claimStore } from '../../functions/aws/claims.ts';
+import { registrationStore } from '../../functions/aws/claims.ts';
 import { table } from '../../functions/aws/ledger/table.ts';
 import { clientOptions } from '../../functions/aws/requests.ts';
 import { Tables } from '../emulators/aws/tables.ts';
@@ -11,7 +11,7 @@ import { aRelease } from '../fakes/github.ts';
 const clock = new TurnableClock();
 let tables: Tables;
 let client: DynamoDBDocumentClient;
-let claims: ReturnType<typeof claimStore>;
+let claims: ReturnType<typeof registrationStore>;
 
 beforeAll(async () => {
   tables = await Tables.start({ clock });
@@ -22,7 +22,7 @@ beforeAll(async () => {
     timeToLiveAttribute: 'expiresAt',
   });
   client = DynamoDBDocumentClient.from(new DynamoDBClient({ ...clientOptions, endpoint: tables.url }));
-  claims = claimStore('Claims', table('Claims', client));
+  claims = registrationStore('Claims', table('Claims', client));
 });
 afterAll(async () => {
   client.destroy();
@@ -62,25 +62,5 @@ describe('a registration', () => {
   test('that cannot be understood counts as none', async () => {
     await put({ id: 'token#strange', token: 5 });
     expect(await claims.readRegistration('strange')).toBeUndefined();
-  });
-});
-
-describe('taking a claim back', () => {
-  test('hits when no task has fetched it, and only once', async () => {
-    await put({ id: 'claim#a', body: 'x' });
-    expect(await claims.revokeClaim('a')).toBe(true);
-    expect(await claims.revokeClaim('a')).toBe(false);
-  });
-
-  test('misses one that a task has fetched', async () => {
-    expect(await claims.revokeClaim('fetched')).toBe(false);
-  });
-
-  test('takes no token and no other claim along', async () => {
-    await put({ id: 'claim#b', body: 'x' });
-    await claims.writeRegistration('b', { token: 'AAAA', tokenExpiresAt: clock.now(), releases: {} });
-    expect(await claims.revokeClaim('')).toBe(false);
-    expect(await claims.revokeClaim('c')).toBe(false);
-    expect((await tables.items('Claims')).map(({ id }) => id)).toEqual(expect.arrayContaining(['claim#b', 'token#b']));
   });
 });

@@ -20,25 +20,25 @@ const eventOf = (...bodies: readonly string[]): SQSEvent => ({
     awsRegion: 'us-east-1',
   })),
 });
-const plenty = { getRemainingTimeInMillis: () => 30_000 };
+const withLeft = (ms: number) => ({ getRemainingTimeInMillis: () => ms });
+const plenty = withLeft(30_000);
 const comesBack = () => false;
+const unlessPoison = async ({ body }: Received) => {
+  if (body === 'poison') throw new Error('it is poison');
+};
 
 describe('a batch of messages', () => {
-  test('is handled one after the other, and all are done', async () => {
+  test('is handled side by side, and all are done', async () => {
     const seen: Received[] = [];
-    let underWay = 0;
-    const answer = await handleBatch(
-      eventOf('a', 'b', 'c'),
-      plenty,
-      async (message) => {
-        underWay += 1;
-        expect(underWay).toBe(1);
+    const { promise: allSeen, resolve } = Promise.withResolvers<void>();
+    const answer = await handleBatch(eventOf('a', 'b', 'c'), plenty, {
+      handle: async (message) => {
         seen.push(message);
-        await Promise.resolve();
-        underWay -= 1;
+        if (seen.length === 3) resolve();
+        await allSeen;
       },
-      comesBack,
-    );
+      failed: comesBack,
+    });
     expect(answer).toEqual({ batchItemFailures: [] });
     expect(seen).toEqual([
       { body: 'a', messageId: 'message-1', receives: 1 },
@@ -47,58 +47,69 @@ describe('a batch of messages', () => {
     ]);
   });
 
+  test('is handled but for one that hangs, which the answer waits for', async () => {
+    const done: string[] = [];
+    const { promise: hanging, resolve: letGo } = Promise.withResolvers<void>();
+    let answered = false;
+    const answer = handleBatch(eventOf('a', 'hangs', 'poison', 'c'), plenty, {
+      handle: async (message) => {
+        if (message.body === 'hangs') await hanging;
+        await unlessPoison(message);
+        done.push(message.body);
+      },
+      failed: ({ body }) => {
+        done.push(`not ${body}`);
+        return false;
+      },
+    }).finally(() => {
+      answered = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(done.toSorted()).toEqual(['a', 'c', 'not poison']);
+    expect(answered).toBe(false);
+    letGo();
+    expect(await answer).toEqual({ batchItemFailures: [{ itemIdentifier: 'message-3' }] });
+    expect(done).toContain('hangs');
+  });
+
   test('gives back only what failed, and tells of it', async () => {
     const told: string[] = [];
-    const answer = await handleBatch(
-      eventOf('a', 'poison', 'c'),
-      plenty,
-      async ({ body }) => {
-        if (body === 'poison') throw new Error('it is poison');
-        return Promise.resolve();
-      },
-      ({ messageId }, error) => {
+    const answer = await handleBatch(eventOf('a', 'poison', 'c', 'poison'), plenty, {
+      handle: unlessPoison,
+      failed: ({ messageId }, error) => {
         told.push(`${messageId}: ${String(error)}`);
         return false;
       },
-    );
-    expect(answer).toEqual({ batchItemFailures: [{ itemIdentifier: 'message-2' }] });
-    expect(told).toEqual(['message-2: Error: it is poison']);
+    });
+    expect(answer).toEqual({ batchItemFailures: [{ itemIdentifier: 'message-2' }, { itemIdentifier: 'message-4' }] });
+    expect(told).toEqual(['message-2: Error: it is poison', 'message-4: Error: it is poison']);
   });
 
-  test('begins no message that it may not finish, and gives it back untouched', async () => {
-    let left = 30_000;
-    const begun: string[] = [];
+  test.each([
+    [12_000, ['a', 'b'], []],
+    [11_999, [], [{ itemIdentifier: 'message-1' }, { itemIdentifier: 'message-2' }]],
+  ])('with %i ms left begins %j: what it may not finish comes back untouched', async (left, begun, failures) => {
+    const handled: string[] = [];
     const failed: string[] = [];
-    const answer = await handleBatch(
-      eventOf('a', 'b', 'c', 'd'),
-      { getRemainingTimeInMillis: () => left },
-      async ({ body }) => {
-        begun.push(body);
-        left -= 9001;
-        return Promise.resolve();
-      },
-      ({ body }) => {
-        failed.push(body);
-        return false;
-      },
-    );
-    expect(begun).toEqual(['a', 'b']);
-    expect(answer.batchItemFailures.map(({ itemIdentifier }) => itemIdentifier)).toEqual(['message-3', 'message-4']);
+    const answer = await handleBatch(eventOf('a', 'b'), withLeft(left), {
+      handle: async ({ body }) => void handled.push(body),
+      failed: ({ body }) => failed.push(body) > 0,
+    });
+    expect(handled).toEqual(begun);
+    expect(answer).toEqual({ batchItemFailures: failures });
     expect(failed).toEqual([]);
   });
 
-  test('keeps what was done when telling of a failure fails too', async () => {
-    const answer = await handleBatch(
-      eventOf('a', 'poison', 'c'),
-      plenty,
-      async ({ body }) => {
-        if (body === 'poison') throw new Error('it is poison');
-        return Promise.resolve();
-      },
+  test.each<[string, () => boolean | Promise<boolean>]>([
+    [
+      'at once',
       () => {
         throw new Error('the ledger is away');
       },
-    );
+    ],
+    ['later', async () => Promise.reject(new Error('the ledger is away'))],
+  ])('keeps what was done when telling of a failure fails too, %s', async (_, failed) => {
+    const answer = await handleBatch(eventOf('a', 'poison', 'c'), plenty, { handle: unlessPoison, failed });
     expect(answer).toEqual({ batchItemFailures: [{ itemIdentifier: 'message-2' }] });
   });
 
@@ -106,30 +117,29 @@ describe('a batch of messages', () => {
     ['keeps out of sight', true, []],
     ['has come back', false, [{ itemIdentifier: 'message-2' }]],
   ])('%s what failed when whoever hears of it says that it is done with: %s', async (_what, isDone, failures) => {
-    const answer = await handleBatch(
-      eventOf('a', 'poison'),
-      plenty,
-      async ({ body }) => {
-        if (body === 'poison') throw new Error('it is poison');
-        return Promise.resolve();
-      },
-      async () => Promise.resolve(isDone),
-    );
+    const answer = await handleBatch(eventOf('a', 'poison'), plenty, {
+      handle: unlessPoison,
+      failed: async () => Promise.resolve(isDone),
+    });
     expect(answer).toEqual({ batchItemFailures: failures });
   });
 
   test('asks with the message and the very error', async () => {
     const error = new Error('it is poison');
     const told: unknown[] = [];
-    await handleBatch(
-      eventOf('poison'),
-      plenty,
-      async () => Promise.reject(error),
-      (message, cause) => {
+    await handleBatch(eventOf('poison'), plenty, {
+      handle: async () => Promise.reject(error),
+      failed: (message, cause) => {
         told.push(message, cause);
         return false;
       },
-    );
+    });
     expect(told).toEqual([{ body: 'poison', messageId: 'message-1', receives: 1 }, error]);
+  });
+
+  test('without a message has nothing to give back', async () => {
+    expect(await handleBatch(eventOf(), plenty, { handle: unlessPoison, failed: comesBack })).toEqual({
+      batchItemFailures: [],
+    });
   });
 });

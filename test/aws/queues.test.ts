@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { jobQueues } from '../../functions/aws/queues.ts';
-import { clientOptions } from '../../functions/aws/requests.ts';
+import { clientOptions, isPassing } from '../../functions/aws/requests.ts';
 import {
-  decodeJobEvent,
+  decodeSightingMessage,
   decodeLaunchMessage,
-  type JobEvent,
+  type SightingMessage,
 } from '../../functions/contracts/between-rooms/messages.ts';
 import { Queues, type Queue } from '../emulators/aws/queues.ts';
 import { TurnableClock } from '../emulators/clock.ts';
 import { aJob, launchMessage, queuedMessage } from '../fakes/builders.ts';
-import { beginning, minute } from '../fakes/clock.ts';
+import { minute } from '../fakes/clock.ts';
 import { until } from '../until.ts';
 
 const clock = new TurnableClock();
@@ -105,13 +105,27 @@ describe('many launches', () => {
       'the jobs queue refused 1 of 2 messages: no',
     );
   });
+
+  test.each([
+    [true, false],
+    [false, true],
+  ])('that the queue refuses by the fault of the sender (%s) may work later: %s', async (SenderFault, mayWork) => {
+    const picky = { send: async () => Promise.resolve({ Failed: [{ Id: '0', Code: 'InternalError', SenderFault }] }) };
+    const partly = jobQueues({ jobs: jobs.url, events: events.url }, picky as never);
+    const [refused] = await Promise.allSettled([
+      partly.sendLaunch(launchMessage('1', 1)),
+      partly.sendLaunch(launchMessage('2', 1)),
+    ]);
+    expect(refused).toMatchObject({ status: 'rejected' });
+    expect(isPassing(refused?.status === 'rejected' ? refused.reason : undefined)).toBe(mayWork);
+  });
 });
 
 describe('an event', () => {
   test('goes to its own queue', async () => {
-    const event: JobEvent = { version: 1, kind: 'completed', job: aJob(), delivery: 'd', at: beginning };
+    const event: SightingMessage = { version: 2, sighting: { job: aJob(), state: 'completed', by: 'd' } };
     await ours.sendEvent(event);
-    expect((await queues.messages(events)).map(({ body }) => decodeJobEvent(body))).toEqual([event]);
+    expect((await queues.messages(events)).map(({ body }) => decodeSightingMessage(body))).toEqual([event]);
     expect(await launches()).toEqual([]);
   });
 });

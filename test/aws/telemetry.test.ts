@@ -177,6 +177,23 @@ describe('a log line', () => {
     expect(written).toContain('socket hang up');
   });
 
+  test('and the metrics of a decision are told together, or the metrics without a line', () => {
+    const { tell, flush } = telemetry('replenish', 'ci');
+    const measures = [
+      { name: 'RunnersLive', value: 3, dimensions: { Profile: 'small' } },
+      { name: 'PullSeconds', value: undefined, dimensions: {} },
+    ] as const;
+    tell({ level: 'warn', line: 'replenish: profile', about: { live: 3 }, measures });
+    tell({ level: 'warn', line: undefined, about: { live: 3 }, measures });
+    expect(lines()).toMatchObject([{ level: 'WARN', message: 'replenish: profile', live: 3 }]);
+    flush();
+    expect(
+      lines()
+        .slice(1)
+        .flatMap((line) => readMetrics(line)),
+    ).toEqual([{ name: 'RunnersLive', value: [3, 3], dimensions: { Fleet: 'ci', Profile: 'small' } }]);
+  });
+
   test('of a call that GitHub refused carries no token, no key and no body', async () => {
     const acme = await startApp();
     try {

@@ -11,25 +11,13 @@ import { tableOf } from './launch/table.ts';
 //   node test/bench/launch.ts                     everything
 //   node test/bench/launch.ts --bursts 1,5        these bursts alone
 //   node test/bench/launch.ts --ends              the ends alone
-//   --ends-from queue                             task-stopped reads its events from a queue
 //   --json FILE                                   the figures for a machine, too
 
 const fromQueue = { eventOf: queueEvent, comesBackAfterMs: visibilitySeconds * 1000, mostReceives };
 /** As in infra/rooms/scale-up.ts. */
-const launchShape: DeliveryShape = { ...fromQueue, batchSize: 5, atOnce: 10 };
-const endShapes = {
-  queue: { ...fromQueue, batchSize: 10, atOnce: 5 },
-  /** EventBridge invokes at once for each event. Lambda tries again after one minute, and after two. */
-  bare: {
-    eventOf: ([message]) => JSON.parse(message?.body ?? 'null') as unknown,
-    batchSize: 1,
-    atOnce: 50,
-    comesBackAfterMs: 60_000,
-    mostReceives: 3,
-  },
-} satisfies Record<string, DeliveryShape>;
+const launchShape: DeliveryShape = { ...fromQueue, batchSize: 10, windowMs: 0, atOnce: 10 };
 /** As in infra/rooms/task-stopped.ts. */
-const usualEndShape: keyof typeof endShapes = 'bare';
+const endShape: DeliveryShape = { ...fromQueue, batchSize: 40, windowMs: 1000, atOnce: 5 };
 
 const oneAtATime = { runs: 15, runTaskMs: 40, shape: { ...launchShape, atOnce: 1 } };
 const bursts: readonly Burst[] = [
@@ -43,13 +31,10 @@ const { values: asked } = parseArgs({
   options: {
     bursts: { type: 'string' },
     ends: { type: 'boolean' },
-    'ends-from': { type: 'string', default: usualEndShape },
     json: { type: 'string' },
   },
 });
 const everything = asked.bursts === undefined && asked.ends === undefined;
-const endShape = Object.entries(endShapes).find(([name]) => name === asked['ends-from'])?.[1];
-if (endShape === undefined) throw new Error(`--ends-from must be queue or bare, got ${asked['ends-from']}`);
 
 const launches: LaunchFigures[] = [];
 for (const burst of bursts) {

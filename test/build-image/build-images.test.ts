@@ -37,7 +37,7 @@ function aPass({
 describe('a pass', () => {
   test('keeps good images, and says how old they are', async () => {
     const { pass, started } = aPass();
-    const kept = { kind: 'keep', reason: 'the image is good: runner 2.330.0', version: '2.330.0', ageHours: 2 };
+    const kept = { kind: 'keep', note: 'the image is good: runner 2.330.0', version: '2.330.0', ageHours: 2 };
     expect(await pass).toEqual({
       verdicts: [
         { ...kept, arch: 'x64' },
@@ -54,11 +54,11 @@ describe('a pass', () => {
       {
         kind: 'started',
         arch: 'x64',
-        reason: 'the files it is built from changed',
+        note: 'the files it is built from changed',
         version: '2.330.0',
         ageHours: 2,
       },
-      { kind: 'started', arch: 'arm64', reason: 'there is no image yet' },
+      { kind: 'started', arch: 'arm64', note: 'there is no image yet' },
     ]);
     expect(started).toEqual([
       ['x64', expect.objectContaining({ ARCH: 'x64', RUNNER_SHA256: releases.x64.sha256, SOURCE_HASH: 'abc' })],
@@ -88,7 +88,7 @@ describe('a pass', () => {
         {
           kind: 'stuck',
           arch: 'arm64',
-          reason: 'there is no image yet, but GitHub does not say which runner to build with',
+          note: 'there is no image yet, but GitHub does not say which runner to build with',
         },
       ],
       failures: ['no runner release: GitHub is down'],

@@ -22,8 +22,8 @@ describe('an image is built', () => {
     ],
     ['it is 24 hours old', { image: { ...image, pushedAt: now - 24 * hour } }],
     ['it is 100 hours old', { image: { ...image, pushedAt: now - 100.9 * hour } }],
-  ])('because %s', (reason, view) => {
-    expect(decideBuild({ ...good, ...view })).toEqual({ kind: 'build', release, reason });
+  ])('because %s', (note, view) => {
+    expect(decideBuild({ ...good, ...view })).toEqual({ kind: 'build', release, note });
   });
 });
 
@@ -33,7 +33,7 @@ describe('an image that could be better', () => {
   test('waits for the hour, where nobody deployed it', () => {
     expect(decideBuild(old)).toEqual({
       kind: 'keep',
-      reason: 'the files it is built from changed: it is built at the hour',
+      note: 'the files it is built from changed: it is built at the hour',
     });
   });
 
@@ -51,14 +51,14 @@ describe('an image is kept', () => {
   ])('%s', (_, view) => {
     expect(decideBuild({ ...good, ...view })).toEqual({
       kind: 'keep',
-      reason: 'the image is good: runner 2.336.0',
+      note: 'the image is good: runner 2.336.0',
     });
   });
 });
 
 test('an image of unknown version is kept with those words while GitHub says nothing', () => {
   const view = { ...good, image: { ...image, version: undefined }, release: undefined };
-  expect(decideBuild(view)).toEqual({ kind: 'keep', reason: 'the image is good: runner of unknown version' });
+  expect(decideBuild(view)).toEqual({ kind: 'keep', note: 'the image is good: runner of unknown version' });
 });
 
 describe('a build is stuck', () => {
@@ -66,10 +66,10 @@ describe('a build is stuck', () => {
     ['there is no image yet', { image: undefined }],
     ['the files it is built from changed', { source: 'def' }],
     ['it is 24 hours old', { image: { ...image, pushedAt: now - 24 * hour } }],
-  ])('when %s, and GitHub does not say which runner to build with', (reason, view) => {
+  ])('when %s, and GitHub does not say which runner to build with', (note, view) => {
     expect(decideBuild({ ...good, ...view, release: undefined })).toEqual({
       kind: 'stuck',
-      reason: `${reason}, but GitHub does not say which runner to build with`,
+      note: `${note}, but GitHub does not say which runner to build with`,
     });
   });
 });

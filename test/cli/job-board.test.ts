@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { JobBoard, type Decision, type HeardJob, type JobView, type News } from '../../cli/local/job-board.ts';
 import { measure, percentiles, takeSnapshot } from '../../cli/local/snapshot.ts';
+import { readDecision } from '../../cli/local/watch-fleet.ts';
 import { summarize } from '../../cli/local/wording.ts';
+import type { LogLine } from '../emulators/aws/lambda.ts';
 
 const build: HeardJob = {
   id: '81',
@@ -117,8 +119,8 @@ describe('a job that waits', () => {
       room: 'scale-up',
       decision: 'launch: wait',
       job: '81',
-      wait: 'profile-full',
-      reason: 'small is full',
+      reason: 'profile-full',
+      note: 'small is full',
     };
     const told = new Told().job(0).decided(5, full);
     expect(told.view().waits).toEqual({ reason: 'profile-full', note: 'small is full' });
@@ -185,11 +187,61 @@ describe('a delivery posted by hand', () => {
     expect(new Told().decided(0, posted).view('99')).toMatchObject({ phase: 'queued', repository: 'acme/app' });
   });
 
+  test('is over when the sweep has closed it', () => {
+    const line = 'replenish: found what was never announced';
+    const closed = { room: 'replenish', decision: line, job: '99', state: 'completed' };
+    expect(new Told().decided(0, posted).decided(9, closed).view('99')).toMatchObject({ conclusion: 'gone' });
+  });
+
   test('is over when GitHub says that there is no such job', () => {
-    const drop = { room: 'scale-up', decision: 'launch: drop', job: '99', reason: 'GitHub says the job is gone' };
+    const drop = { room: 'scale-up', decision: 'launch: drop', job: '99', note: 'GitHub says the job is gone' };
     expect(new Told().decided(0, posted).decided(9, drop).view('99')).toMatchObject({
       phase: 'done',
       conclusion: 'gone',
+    });
+  });
+});
+
+describe('a runner that the sweep ends', () => {
+  const sweep = { room: 'scale-down', runner: 'ci-81-1', ending: 'failed-to-start' };
+  const started = () => new Told().job(0).task(10, 'ci-81-1', 'PROVISIONING').task(20, 'ci-81-1', 'STOPPED');
+
+  test('is counted by its ending, with the sentence that the sweep gives', () => {
+    const settled = { ...sweep, decision: 'scale-down: settle', note: 'TaskFailedToStart, no exit code' };
+    const { board } = started().decided(30, settled);
+    expect([...board.endings]).toEqual([['failed-to-start', 1]]);
+    expect(board.runners).toMatchObject([{ ending: 'failed-to-start', note: 'TaskFailedToStart, no exit code' }]);
+    expect(board.reaped).toBe(0);
+  });
+
+  test('is counted as reaped too when it was lost', () => {
+    const lost = { ...sweep, ending: 'lost', decision: 'scale-down: lose', note: 'ECS knows no task of its name' };
+    const { board } = started().decided(30, lost);
+    expect([...board.endings]).toEqual([['lost', 1]]);
+    expect(board.reaped).toBe(1);
+  });
+});
+
+describe('a line of a log', () => {
+  const read = (fields: Readonly<Record<string, unknown>>) =>
+    readDecision({ functionName: 'scale-up', line: JSON.stringify({ level: 'INFO', ...fields }) } as LogLine);
+
+  test('has a reason of the closed list, and a sentence', () => {
+    const wait = { message: 'launch: wait', job: '81', reason: 'no-capacity', note: 'AWS has no room' };
+    expect(read(wait)).toEqual({
+      room: 'scale-up',
+      level: 'INFO',
+      decision: 'launch: wait',
+      job: '81',
+      reason: 'no-capacity',
+      note: 'AWS has no room',
+    });
+  });
+
+  test('of a failure has the error as its sentence', () => {
+    expect(read({ level: 'ERROR', message: 'launch: failed', error: { message: 'no table' } })).toMatchObject({
+      level: 'ERROR',
+      note: 'no table',
     });
   });
 });

@@ -1,12 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { ownerOf, scopeOf } from '../../functions/contracts/between-rooms/job.ts';
 import { jobOrder, jobStates } from '../../functions/contracts/between-rooms/ledger-records.ts';
-import { backOff, breakerPauseMs } from '../../functions/contracts/with-infra/limits.ts';
 import { poolOf } from '../../functions/contracts/between-rooms/pool.ts';
 import { runnerLabels } from '../../functions/contracts/with-infra/profile.ts';
 import { exitCodes } from '../../functions/contracts/with-tasks/exit-code.ts';
 import { aProfile } from '../fakes/builders.ts';
-import { minute } from '../fakes/clock.ts';
 
 describe('a scope', () => {
   test('is the org, or one repository of a personal account, in lower case', () => {
@@ -38,36 +36,6 @@ describe("a runner's labels", () => {
       'arm64',
       'a',
       'b',
-    ]);
-  });
-});
-
-describe('the pause after failures', () => {
-  test.each([
-    [0, 0],
-    [2, 0],
-    [3, minute],
-    [4, 2 * minute],
-    [7, 16 * minute],
-    [8, 30 * minute],
-    [1000, 30 * minute],
-  ])('of the breaker, after %i failed starts, is %i ms', (failures, pause) => {
-    expect(breakerPauseMs(failures)).toBe(pause);
-  });
-
-  test('of a job doubles with each runner that ended without it, up to the sixth: then it is held', () => {
-    const pauses = [1, 2, 3, 4, 5].map((unserved) => backOff(unserved));
-    const lengths = pauses.map((pause) => (pause.held ? Infinity : pause.pauseMs));
-    expect(lengths.slice(1)).toEqual(lengths.slice(0, -1).map((length) => 2 * length));
-    expect(Math.max(...lengths)).toBeLessThanOrEqual(60 * minute);
-    expect([6, 7, 100].map((unserved) => backOff(unserved))).toEqual([{ held: true }, { held: true }, { held: true }]);
-  });
-
-  test('of a job doubles from a minute on', () => {
-    expect([1, 2, 5].map((unserved) => backOff(unserved))).toEqual([
-      { held: false, pauseMs: minute },
-      { held: false, pauseMs: 2 * minute },
-      { held: false, pauseMs: 16 * minute },
     ]);
   });
 });

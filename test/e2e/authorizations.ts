@@ -39,6 +39,13 @@ export class Authorizations {
       case 'dynamodb:DeleteItem':
       case 'dynamodb:Query':
         return [this.#onItem(call, input as ItemInput)];
+      case 'dynamodb:BatchGetItem':
+        return Object.entries(input['RequestItems'] as Readonly<Record<string, { readonly Keys: readonly Key[] }>>).map(
+          ([TableName, { Keys }]) => ({
+            ...this.#onItem(call, { TableName }),
+            context: { 'dynamodb:LeadingKeys': Keys.map((key) => String(key['id']?.['S'])) },
+          }),
+        );
       case 'dynamodb:TransactWriteItems':
         // There is no right to a transaction, only to each of its parts.
         return (input['TransactItems'] as readonly Readonly<Record<string, ItemInput>>[]).flatMap((item) =>

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { FleetCall } from '../emulators/local-fleet.ts';
-import { minute, plainJob, startScenario, until, type Scenario } from './scenario.ts';
+import { impatient, minute, plainJob, startScenario, until, type Scenario } from './scenario.ts';
 
 /** What one fleet did. */
 export type Played = {
@@ -57,9 +57,13 @@ const always = { scope: 'acme', count: 1, days: [...days], from: '12:00', to: '1
 
 /** One fleet a line, and what happens to it, each when all before is over. */
 const fleets: readonly (readonly [Options, readonly Act[]])[] = [
+  [{ visibilitySeconds: 35, profile: { capacity: 'spot-preferred' } }, [ecsSaysNoInEveryWay, aLaunchComesADayLate]],
   [
-    { visibilitySeconds: 35, profile: { capacity: 'spot-preferred' } },
-    [ecsSaysNoInEveryWay, aLaunchComesADayLate, sixRunnersServeNobody],
+    {
+      profile: { ...impatient, runnerGroup: 'nobody' },
+      arrange: (github) => github.addRunnerGroup('acme', { name: 'nobody', visibility: 'selected', repositories: [] }),
+    },
+    [sixRunnersServeNobody],
   ],
   [
     { buildsImages: true, profile: { maxRunners: 1 } },
@@ -157,8 +161,11 @@ async function ecsSaysNoInEveryWay(scenario: Scenario): Promise<void> {
 
   ecs.capacity = () => 'none';
   waiting.push(await queue('no-capacity'));
+  // One launch a minute asks AWS again.
+  clock.advance(2 * minute);
   ecs.capacity = () => 'quota';
   waiting.push(await queue('quota'));
+  clock.advance(2 * minute);
   ecs.capacity = (provider) => (provider === 'FARGATE_SPOT' ? 'none' : 'ok');
   ecs.failNext('RunTask', { type: 'ClientException' });
   waiting.push(await queue('launch-refused'));
@@ -201,21 +208,17 @@ async function aLaunchComesADayLate(scenario: Scenario): Promise<void> {
 }
 
 async function sixRunnersServeNobody(scenario: Scenario): Promise<void> {
-  const { ecs, clock } = scenario.fleet;
-  ecs.latency.boot = day;
   const job = scenario.github.queueJob(plainJob);
   for (let unserved = 1; unserved <= 6; unserved += 1) {
-    await runnerIs(scenario, { jobId: job.id, launch: unserved }, ({ taskArn }) => taskArn !== undefined);
-    for (const task of ecs.tasks.values()) if (task.lastStatus !== 'STOPPED') ecs.interrupt(task.arn);
     await patiently(
       async () => (await scenario.ledgerOf(job.id))?.['unserved'] === unserved,
       `${unserved} runners served nobody`,
     );
     await quiet(scenario);
-    clock.advance(61 * minute);
+    scenario.fleet.clock.advance(31 * minute);
     if (unserved < 6) await run(scenario, 'replenish');
   }
-  await reasonIs(scenario, job.id, 'held');
+  await reasonIs(scenario, job.id, 'parked');
 }
 
 async function anIdleRunnerHangs(scenario: Scenario): Promise<void> {

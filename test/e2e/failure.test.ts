@@ -3,7 +3,7 @@ import { visibilitySeconds } from '../../functions/contracts/with-infra/queue-li
 import { impatient, minute, plainJob, startScenario, until } from './scenario.ts';
 
 describe('a job that no runner may take', () => {
-  test('is not relaunched for ever: after six runners without it, it is held', async () => {
+  test('is not relaunched for ever: after six runners without it, it is parked, and gets one an hour', async () => {
     const scenario = await startScenario({
       profile: { ...impatient, runnerGroup: 'restricted' },
       arrange: (github) => {
@@ -20,12 +20,20 @@ describe('a job that no runner may take', () => {
       await scenario.run('replenish');
       await scenario.quiet();
       expect(scenario.launches).toBe(unserved);
-      scenario.fleet.clock.advance(61 * minute);
+      if (unserved === 6) break;
+      scenario.fleet.clock.advance(31 * minute);
       await scenario.run('replenish');
     }
-    await scenario.quiet();
-    expect(scenario.launches).toBe(6);
-    expect(await scenario.ledgerOf(job.id)).toMatchObject({ state: 'waiting', reason: 'held', held: true });
+    const isParked = { state: 'waiting', reason: 'parked', parked: true };
+    expect(await scenario.ledgerOf(job.id)).toMatchObject(isParked);
+    for (const launches of [6, 7, 7]) {
+      scenario.fleet.clock.advance(31 * minute);
+      await scenario.run('replenish');
+      await scenario.quiet();
+      await until(async () => (await scenario.ledgerOf(job.id))?.['parked'] === true, 'its probe was idle');
+      expect(scenario.launches).toBe(launches);
+    }
+    expect(await scenario.ledgerOf(job.id)).toMatchObject(isParked);
     await scenario.expectAllGone();
   });
 });
@@ -73,7 +81,9 @@ describe('a runner that dies before its job', () => {
     await until(() => scenario.launches === 1, 'its task is on its way');
     const [task] = scenario.fleet.ecs.tasks.values();
     scenario.fleet.ecs.interrupt(task?.arn ?? '');
-    await until(async () => (await scenario.ledgerOf(job.id))?.['unserved'] === 1, 'the end is known');
+    await until(async () => (await scenario.ledgerOf(job.id))?.['unservedLaunch'] === 1, 'the end is known');
+    // AWS took its capacity back: that is no fault of the job.
+    expect((await scenario.ledgerOf(job.id))?.['unserved'] ?? 0).toBe(0);
     scenario.fleet.ecs.latency.boot = 1;
     scenario.fleet.clock.advance(minute);
     await scenario.run('replenish');

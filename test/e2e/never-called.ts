@@ -68,4 +68,10 @@ export const neverCalled: readonly Exception[] = [
     because:
       'a build pushes the image, pulls it to try it, moves its tags; runner-image/build-image.sh is not run here',
   },
+  {
+    roles: 'ScaleUpRole',
+    actions: ['dynamodb:BatchGetItem'],
+    resource: 'table/TablesClaims',
+    because: 'launches of one batch read the tokens of several scopes together, if none of them is in memory',
+  },
 ];

@@ -182,7 +182,7 @@ export class LocalFleet {
         queue: queuesMade.jobsQueue,
         accessKeyId: keyOf('scale-up'),
         invoke: functions['scale-up'].invoke,
-        batchSize: 5,
+        batchSize: 10,
       }),
       'track-jobs': EventSource.start({
         queues,

@@ -72,13 +72,16 @@ export function aJobRecord({
     launches: 0,
     unserved: 0,
     unservedLaunch: 0,
-    held: false,
+    parked: false,
+    releases: 0,
+    inferred: false,
+    withoutSpot: false,
     wasBlocked: false,
     ...parts,
   };
 }
 
-/** A live runner with its lease and no claim yet, started for {@link aJob}. Without a job: `{ jobId: undefined, launch: undefined }`. */
+/** A live runner with its lease and its claim, and no task yet, started for {@link aJob}. Without a job: `{ jobId: undefined, launch: undefined }`. */
 export function aRunner(parts: Partial<RunnerRecord> = {}): RunnerRecord {
   const profile = parts.profile ?? 'small';
   const scope = parts.scope ?? 'acme';
@@ -93,6 +96,10 @@ export function aRunner(parts: Partial<RunnerRecord> = {}): RunnerRecord {
     idleMinutes: 5,
     jobId,
     launch,
+    claimId: `claim-of-${prefix}-${jobId}-${launch}`,
+    claimedAt: parts.createdAt ?? beginning,
+    provider: 'FARGATE',
+    taskDefinition: `${profile}:1`,
     revoked: false,
     ...parts,
   };
@@ -103,10 +110,6 @@ export function aLaunchedRunner(parts: Partial<RunnerRecord> = {}): RunnerRecord
   const runner = aRunner(parts);
   return {
     ...runner,
-    claimId: `claim-of-${runner.runnerId}`,
-    claimedAt: runner.createdAt,
-    provider: 'FARGATE',
-    taskDefinition: `${runner.profile}:1`,
     taskArn: `arn:task/${runner.runnerId}`,
     launchedAt: runner.createdAt,
     ...parts,

@@ -1,39 +1,48 @@
-import { decodeClaim, type Claim } from '../../functions/contracts/with-tasks/claim.ts';
-import type { Registration, claimStore } from '../../functions/aws/claims.ts';
+import type { registrationStore } from '../../functions/aws/claims.ts';
+import type { Registration } from '../../functions/contracts/with-github/registration.ts';
+import type { Item } from '../../functions/aws/ledger/table.ts';
+import { claimKeyPrefix, decodeClaim, type Claim } from '../../functions/contracts/with-tasks/claim.ts';
 
-type StoredClaim = { readonly body: string; readonly expiresAt: number };
-
-export type FakeClaims = ReturnType<typeof claimStore> & {
+export type FakeClaims = ReturnType<typeof registrationStore> & {
+  /** By key. */
+  readonly items: Map<string, Item>;
   /** By claim id; `expiresAt` in seconds, as in the table. */
-  readonly open: Map<string, StoredClaim>;
+  readonly open: () => ReadonlyMap<string, { readonly body: string; readonly expiresAt: number }>;
   readonly registrations: Map<string, Registration>;
   /** Every claim id there ever was. */
   readonly issued: string[];
-  readonly put: (claimId: string, claim: StoredClaim) => void;
   /** What a task does: takes the claim away. Whoever comes second, or too late, finds none. */
   readonly fetch: (claimId: string) => Claim | undefined;
 };
 
 /** The table of secrets on their way to tasks, in memory. */
 export function fakeClaims(now: () => number): FakeClaims {
-  const open = new Map<string, StoredClaim>();
-  const registrations = new Map<string, Registration>();
   const issued: string[] = [];
+  const items = new (class extends Map<string, Item> {
+    override set(key: string, item: Item): this {
+      if (!this.has(key)) issued.push(key.slice(claimKeyPrefix.length));
+      return super.set(key, item);
+    }
+  })();
+  const registrations = new Map<string, Registration>();
   return {
-    open,
+    items,
     registrations,
     issued,
-    put: (claimId, claim) => {
-      open.set(claimId, claim);
-      issued.push(claimId);
-    },
+    open: () =>
+      new Map(
+        [...items].map(([key, { body, expiresAt }]) => [
+          key.slice(claimKeyPrefix.length),
+          { body: String(body), expiresAt: Number(expiresAt) },
+        ]),
+      ),
     fetch: (claimId) => {
-      const claim = open.get(claimId);
-      if (claim === undefined || claim.expiresAt * 1000 <= now()) return undefined;
-      open.delete(claimId);
-      return decodeClaim(claim.body);
+      const key = `${claimKeyPrefix}${claimId}`;
+      const claim = items.get(key);
+      if (claim === undefined || Number(claim['expiresAt']) * 1000 <= now()) return undefined;
+      items.delete(key);
+      return decodeClaim(String(claim['body']));
     },
-    revokeClaim: async (claimId) => open.delete(claimId),
     readRegistration: async (scope) => registrations.get(scope),
     writeRegistration: async (scope, registration) => {
       registrations.set(scope, registration);

@@ -1,7 +1,7 @@
-import type { Registration } from '../../functions/aws/claims.ts';
+import type { Registration } from '../../functions/contracts/with-github/registration.ts';
 import { GitHubError, type GitHubFailure } from '../../functions/contracts/with-github/errors.ts';
 import { ownerOf, type Job, type Repository } from '../../functions/contracts/between-rooms/job.ts';
-import type { JobLook } from '../../functions/contracts/between-rooms/job-look.ts';
+import type { JobSighting } from '../../functions/contracts/between-rooms/job-sighting.ts';
 import type { GitHubDeliveries } from '../../functions/github/deliveries.ts';
 import type { GitHubJobs } from '../../functions/github/jobs.ts';
 import type { RateLimit } from '../../functions/contracts/with-github/rate-limit.ts';
@@ -15,13 +15,13 @@ type Operations = GitHubRunners &
   GitHubDeliveries & {
     readonly listInstalled: GitHubJobs['listRepositories'];
     /** A registration good for an hour, minted anew when it has less than 25 minutes left. */
-    readonly readRegistration: (scope: string) => Promise<Registration>;
+    readonly readRegistration: (scope: string, mintedAfter: number) => Promise<Registration>;
   };
 
 export type FakeGitHub = Operations & {
   readonly rateLimit: (scope: string) => RateLimit | undefined;
   /** By job id: what GitHub says of it. */
-  readonly jobs: Map<string, JobLook>;
+  readonly jobs: Map<string, JobSighting>;
   /** By scope. */
   readonly registrations: Map<string, RegisteredRunner[]>;
   readonly repositories: Repository[];
@@ -33,7 +33,7 @@ export type FakeGitHub = Operations & {
   /** Each call, as `operation argument`. */
   readonly calls: string[];
   readonly mints: string[];
-  readonly tell: (job: Job, look: Partial<Omit<JobLook, 'job'>>) => void;
+  readonly tell: (job: Job, look: Partial<Omit<JobSighting, 'job'>>) => void;
   readonly register: (scope: string, name: string, runner?: Partial<RegisteredRunner>) => RegisteredRunner;
   /** The next calls of the operation fail. */
   readonly failNext: (operation: keyof Operations, failure: GitHubError, times?: number) => void;
@@ -43,7 +43,7 @@ const pageSize = 100;
 
 /** GitHub's side in memory: jobs, registrations, tokens, deliveries, and whatever goes wrong. */
 export function fakeGitHub(now: () => number): FakeGitHub {
-  const jobs = new Map<string, JobLook>();
+  const jobs = new Map<string, JobSighting>();
   const registrations = new Map<string, RegisteredRunner[]>();
   const repositories: Repository[] = [];
   const deliveries: DeliveryRecord[] = [];
@@ -85,7 +85,7 @@ export function fakeGitHub(now: () => number): FakeGitHub {
     calls,
     mints,
     tell: (job, look) => {
-      jobs.set(job.id, { job, state: 'queued', ...look });
+      jobs.set(job.id, { job, state: 'queued', by: 'look', ...look });
     },
     register: (scope, name, parts = {}) => {
       const runner = { id: String(nextId++), name, online: true, busy: false, ...parts };
@@ -101,12 +101,13 @@ export function fakeGitHub(now: () => number): FakeGitHub {
 
     mintToken,
     listReleases,
-    readRegistration: async (scope) => {
+    readRegistration: async (scope, mintedAfter) => {
       called('readRegistration', scope);
       const known = tokens.get(scope);
-      if (known !== undefined && known.tokenExpiresAt - now() > 25 * 60_000) return known;
+      const isGood = known !== undefined && known.tokenExpiresAt - now() > 25 * 60_000;
+      if (isGood && (known.mintedAt ?? 0) >= mintedAfter) return known;
       const [{ token, expiresAt }, releases] = await Promise.all([mintToken(scope), listReleases(scope)]);
-      const registration = { token, tokenExpiresAt: expiresAt, releases };
+      const registration = { token, tokenExpiresAt: expiresAt, mintedAt: now(), releases };
       tokens.set(scope, registration);
       return registration;
     },

@@ -1,6 +1,6 @@
-import type { JobEvent, LaunchMessage } from '../../functions/contracts/between-rooms/messages.ts';
+import type { LaunchMessage, SightingMessage } from '../../functions/contracts/between-rooms/messages.ts';
 import {
-  decodeJobEvent,
+  decodeSightingMessage,
   decodeLaunchMessage,
   encodeMessage,
 } from '../../functions/contracts/between-rooms/messages.ts';
@@ -10,13 +10,13 @@ type SentLaunch = { readonly message: LaunchMessage; readonly delayMs: number };
 export type FakeQueues = {
   /** What waits to be delivered, oldest first. */
   readonly launches: SentLaunch[];
-  readonly events: JobEvent[];
+  readonly events: SightingMessage[];
   readonly sendLaunch: (message: LaunchMessage, delayMs?: number) => Promise<void>;
   readonly sendLaunches: (messages: readonly LaunchMessage[]) => Promise<void>;
-  readonly sendEvent: (event: JobEvent) => Promise<void>;
+  readonly sendEvent: (event: SightingMessage) => Promise<void>;
   /** Takes everything off the jobs queue, as it would arrive. */
   readonly takeLaunches: () => LaunchMessage[];
-  readonly takeEvents: () => JobEvent[];
+  readonly takeEvents: () => SightingMessage[];
   /** The next so many messages are not taken. */
   readonly failNext: (error: Error, times?: number) => void;
 };
@@ -24,7 +24,7 @@ export type FakeQueues = {
 /** The two queues in memory. Messages pass through their encoding, as they do in SQS. */
 export function fakeQueues(): FakeQueues {
   const launches: SentLaunch[] = [];
-  const events: JobEvent[] = [];
+  const events: SightingMessage[] = [];
   const failures: Error[] = [];
   const mayFail = (): void => {
     const failure = failures.shift();
@@ -43,7 +43,7 @@ export function fakeQueues(): FakeQueues {
     },
     sendEvent: async (event) => {
       mayFail();
-      events.push(decodeJobEvent(encodeMessage(event)));
+      events.push(decodeSightingMessage(encodeMessage(event)));
     },
     takeLaunches: () => launches.splice(0).map(({ message }) => message),
     takeEvents: () => events.splice(0),

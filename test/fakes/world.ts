@@ -1,3 +1,8 @@
+import { scopeOf, type Job } from '../../functions/contracts/between-rooms/job.ts';
+import type { JobSighting } from '../../functions/contracts/between-rooms/job-sighting.ts';
+import { recordSighting, type RecordedSighting } from '../../functions/fleet/record-sighting.ts';
+import { paceLedger } from '../../functions/aws/ledger/pace.ts';
+import { topUpProfile } from '../../functions/fleet/top-up-profile.ts';
 import { longestTurnMs } from '../../functions/contracts/with-infra/limits.ts';
 import { isScarce } from '../../functions/contracts/with-github/rate-limit.ts';
 import type { JobRecord } from '../../functions/contracts/between-rooms/ledger-records.ts';
@@ -17,6 +22,7 @@ import { fakeClock, type FakeClock } from './clock.ts';
 import { fakeGitHub, type FakeGitHub } from './github.ts';
 import { fakeLedger, type FakeLedger } from './ledger.ts';
 import { fakeQueues, type FakeQueues } from './queues.ts';
+import { fakeTable } from './table.ts';
 import { fakeTasks, type FakeTasks } from './tasks.ts';
 
 /** What every flow needs of the outside, in one object: hand it, or a part of it with other functions, to any flow. */
@@ -38,6 +44,13 @@ export type FakeWorld = {
   readonly github: FakeGitHub;
   readonly profiles: readonly Profile[];
   readonly ports: WorldPorts;
+  /** Writes down what GitHub says of a job, for profile `small` unless told otherwise. */
+  readonly record: (
+    job: Job,
+    state: JobSighting['state'],
+    parts?: Partial<JobSighting>,
+    profile?: string,
+  ) => Promise<RecordedSighting>;
   /** A runner's name: the first launch of a job unless told otherwise. */
   readonly runnerId: (jobId: string, launch?: number) => string;
 };
@@ -77,9 +90,13 @@ export function fakeWorld({
   const queues = fakeQueues();
   const github = fakeGitHub(clock.now);
   for (const job of jobs) ledger.putJob(job);
+  const turns = paceLedger(fakeTable(), clock.now);
   let claimsNamed = 0;
 
   const ports: WorldPorts = {
+    ...ledger,
+    takeTurn: async (scope) => (await turns.takeTurns({ key: scope, ...pace }, 1, longestTurnMs))[0],
+    countTurns: async () => turns.countTurns({ key: 'acme', ...pace }),
     now: clock.now,
     pause: clock.pause,
     fleet: { prefix, owners, profiles },
@@ -115,49 +132,10 @@ export function fakeWorld({
     stopTask: tasks.stopTask,
     findTasks: tasks.findTasks,
     listTasks: tasks.listTasks,
-    revokeClaim: claims.revokeClaim,
+    findRunning: tasks.findRunning,
 
     hasImage: async () => true,
-    takeTurn: async (scope) => ledger.takeTurn({ key: scope, ...pace }, clock.now(), longestTurnMs),
-    readHold: async (scope) => (await ledger.readScope(scope)).holdReason,
-    readJob: ledger.readJob,
-    recordJob: ledger.recordJob,
-    explainWait: ledger.explainWait,
-    askLaunch: ledger.askLaunch,
-    giveUpJob: ledger.giveUpJob,
-    raiseUnserved: ledger.raiseUnserved,
-    moveJob: ledger.moveJob,
-    listWaiting: ledger.listWaiting,
-    listBlocked: ledger.listBlocked,
-    listWaitingPools: ledger.listWaitingPools,
-    listWaitingJobs: ledger.listWaitingJobs,
-    takeLease: ledger.takeLease,
-    readRunner: ledger.readRunner,
-    issueClaim: ledger.issueClaim,
-    changeProvider: ledger.changeProvider,
-    recordTask: ledger.recordTask,
-    markBusy: ledger.markBusy,
-    markRevoked: ledger.markRevoked,
-    markMissing: ledger.markMissing,
-    markDeregistered: ledger.markDeregistered,
-    endRunnerRecord: ledger.endRunnerRecord,
-    listLive: ledger.listLive,
-    listRunners: ledger.listRunners,
-    readProfile: ledger.readProfile,
-    claimProbe: ledger.claimProbe,
-    noteStartFailure: ledger.noteStartFailure,
-    noteGoodStart: ledger.noteGoodStart,
-    readScope: ledger.readScope,
-    holdScope: ledger.holdScope,
-    noteRepository: ledger.noteRepository,
-    noteAsked: ledger.noteAsked,
-    listRepositories: ledger.listRepositories,
-    readCursor: ledger.readCursor,
-    writeCursor: ledger.writeCursor,
-    noteStranger: ledger.noteStranger,
-    forgetStranger: ledger.forgetStranger,
-    readSeeded: ledger.readSeeded,
-    writeSeeded: ledger.writeSeeded,
+    topUp: async (asked) => topUpProfile(asked.profile, ports, asked.served),
   };
   return {
     clock,
@@ -168,6 +146,11 @@ export function fakeWorld({
     github,
     profiles,
     ports,
+    record: async (job, state, parts = {}, profile = 'small') => {
+      const scope = scopeOf(job.repository);
+      const place = { profile, scope, pool: `${profile}@${scope}` };
+      return recordSighting({ job, state, by: 'delivery-1', ...parts }, place, ports);
+    },
     runnerId: (jobId, launch = 1) => `${prefix}-${jobId}-${launch}`,
   };
 }

@@ -11,7 +11,7 @@ const any = aProfile({ name: 'any', labels: ['any'], catchAll: true });
 /** @returns the profile's name, or why there is none */
 function admit(job: JobParts, profiles: readonly Profile[], owners: readonly string[] = ['acme']): string {
   const admission = admitJob(aJob(job), { owners, profiles });
-  return admission.kind === 'admitted' ? admission.profile.name : admission.reason;
+  return admission.kind === 'admitted' ? admission.profile.name : admission.note;
 }
 
 describe('a job', () => {

@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Job } from '../../functions/contracts/between-rooms/job.ts';
-import type { JobEvent, LaunchMessage } from '../../functions/contracts/between-rooms/messages.ts';
+import type { JobSighting } from '../../functions/contracts/between-rooms/job-sighting.ts';
+import type { LaunchMessage } from '../../functions/contracts/between-rooms/messages.ts';
+import { recordSighting } from '../../functions/fleet/record-sighting.ts';
 import { topUpProfile } from '../../functions/fleet/top-up-profile.ts';
 import { launchRunner } from '../../functions/scale-up/launch-runner.ts';
 import { settleTask } from '../../functions/task-stopped/settle-task.ts';
@@ -12,6 +14,7 @@ import { minute } from '../fakes/clock.ts';
 import { fakeWorld, type FakeWorld } from '../fakes/world.ts';
 
 const cap = 2;
+const place = { pool: 'small@acme', profile: 'small', scope: 'acme' };
 const profile = aProfile({ maxRunners: cap });
 const jobs = ['1', '2', '3', '4'].map((id) => aJob({ id }));
 
@@ -19,11 +22,13 @@ const jobs = ['1', '2', '3', '4'].map((id) => aJob({ id }));
 type Story = { readonly job: Job; readonly end: 'queued' | 'in_progress' | 'completed'; readonly ran: boolean };
 type Delivery = {
   readonly story: Story;
-  readonly kind: 'queued' | 'in_progress' | 'completed';
+  readonly kind: JobSighting['state'];
   readonly runner: number;
 };
 type Step =
   | { readonly kind: 'deliver'; readonly delivery: Delivery }
+  /** GitHub's list shows the job as it is; or GitHub did not know the job twice, and we conclude that it is over. */
+  | { readonly kind: 'list' | 'conclude'; readonly story: Story }
   | { readonly kind: 'work' | 'top-up' | 'stop' | 'wait'; readonly pick: number };
 
 const stories = fc.tuple(
@@ -35,7 +40,7 @@ const stories = fc.tuple(
     }),
   ),
 );
-const kinds = ['queued', 'in_progress', 'completed'] as const;
+const kinds = ['blocked', 'queued', 'in_progress', 'completed'] as const;
 
 function deliveriesOf(story: Story): Delivery['kind'][] {
   return kinds.slice(0, kinds.indexOf(story.end) + 1).filter((kind) => kind !== 'in_progress' || story.ran);
@@ -56,10 +61,22 @@ const histories = stories.chain((told) => {
       ),
     );
   const others = fc.array(
-    fc.record({
-      kind: fc.constantFrom('work' as const, 'top-up' as const, 'stop' as const, 'wait' as const),
-      pick: fc.nat(9),
-    }),
+    fc.oneof(
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          kind: fc.constantFrom('work' as const, 'top-up' as const, 'stop' as const, 'wait' as const),
+          pick: fc.nat(9),
+        }),
+      },
+      {
+        weight: 1,
+        arbitrary: fc.record({
+          kind: fc.constantFrom('list' as const, 'conclude' as const),
+          story: fc.constantFrom(...told),
+        }),
+      },
+    ),
     { maxLength: 25 },
   );
   return fc.record({
@@ -76,17 +93,19 @@ function aWorld(told: readonly Story[]): FakeWorld {
   return world;
 }
 
-function eventOf({ story, kind, runner }: Delivery, world: FakeWorld): JobEvent {
+function sightingOf({ story, kind, runner }: Delivery, world: FakeWorld): JobSighting {
   // Any runner of the pool may have taken it.
-  const names = [...world.ledger.runners.keys()];
+  const names = world.ledger.runners().map(({ runnerId }) => runnerId);
   const runnerName = story.ran ? (names[runner % Math.max(1, names.length)] ?? `${prefix}-lost-1`) : undefined;
+  // Who tells a thing first may not know the runner yet.
+  const isNamed = (kind === 'in_progress' && runner !== 0) || kind === 'completed';
   return {
-    version: 1,
-    kind: kind === 'completed' ? 'completed' : 'in_progress',
     job: story.job,
-    delivery: 'd',
-    at: world.clock.iso(),
-    ...(runnerName !== undefined && { runnerName }),
+    state: kind,
+    by: 'd',
+    startedAt: kind === 'in_progress' ? world.clock.iso() : undefined,
+    completedAt: kind === 'completed' ? world.clock.iso() : undefined,
+    runnerName: isNamed ? runnerName : undefined,
   };
 }
 
@@ -95,9 +114,18 @@ async function take(step: Step, world: FakeWorld, ports: FakeWorld['ports'] = wo
     case 'deliver': {
       const { story, kind } = step.delivery;
       if (kind === 'queued') await launchRunner(queuedMessage(story.job), step.delivery.runner === 3, ports);
-      else await recordEvent(eventOf(step.delivery, world), ports);
+      else await recordEvent(sightingOf(step.delivery, world), ports);
       return;
     }
+    case 'list': {
+      const { story } = step;
+      if (story.end === 'completed') return;
+      await recordSighting(sightingOf({ story, kind: story.end, runner: 0 }, world), place, ports);
+      return;
+    }
+    case 'conclude':
+      await recordSighting({ job: step.story.job, state: 'completed', by: 'look' }, place, ports, { inferred: true });
+      return;
     case 'work': {
       const [message] = world.queues.launches.splice(0, 1);
       if (message !== undefined) await launchRunner(message.message, false, ports);
@@ -122,7 +150,7 @@ async function take(step: Step, world: FakeWorld, ports: FakeWorld['ports'] = wo
 }
 
 async function check(world: FakeWorld, launchesWhenCompleted: Map<string, number>): Promise<void> {
-  const leases = await world.ledger.countLeases('small');
+  const leases = world.ledger.countLeases('small');
   expect(world.ledger.live()).toHaveLength(leases);
   expect(leases).toBeLessThanOrEqual(cap);
   const tasks = world.tasks.all().map(({ runnerId }) => runnerId);
@@ -130,21 +158,31 @@ async function check(world: FakeWorld, launchesWhenCompleted: Map<string, number
   for (const [jobId, launches] of launchesWhenCompleted) {
     expect(world.ledger.job(jobId)).toMatchObject({ state: 'completed', launches });
   }
-  for (const { job, state, launches } of world.ledger.jobs.values()) {
-    if (state === 'completed') launchesWhenCompleted.set(job.id, launches);
+  // What we concluded ourselves may be undone, what an event told may not.
+  for (const { job, state, launches, inferred } of world.ledger.jobs()) {
+    if (state === 'completed' && !inferred) launchesWhenCompleted.set(job.id, launches);
   }
+  // A job waits with a clean end: nothing is left of what was undone.
+  const waiting = world.ledger.jobs().filter(({ state }) => state === 'waiting');
+  expect(waiting.filter((job) => job.inferred || (job.completedAt ?? job.conclusion) !== undefined)).toEqual([]);
+  expect(world.claims.open().size).toBeLessThanOrEqual(leases);
 }
 
 /** Lets the fleet go on alone: the queue is worked off, runners end, time passes, the sweep runs. */
 async function settle(world: FakeWorld): Promise<void> {
   for (let round = 0; round < 60; round += 1) {
-    for (const message of drain(world)) await launchRunner(message, false, world.ports);
-    for (const { runnerId } of world.tasks.running()) world.tasks.end(runnerId, { outcome: 'idle' });
-    // Each end is told, of those that were stopped before as well.
-    for (const { stopped } of world.tasks.all()) if (stopped !== undefined) await settleTask(stopped, world.ports);
+    await workOff(world);
     world.clock.turn(5 * minute);
     await topUpProfile(profile, world.ports);
   }
+  // A job that was released a moment ago has its runner, too.
+  await workOff(world);
+}
+async function workOff(world: FakeWorld): Promise<void> {
+  for (const message of drain(world)) await launchRunner(message, false, world.ports);
+  for (const { runnerId } of world.tasks.running()) world.tasks.end(runnerId, { outcome: 'idle' });
+  // Each end is told, of those that were stopped before as well.
+  for (const { stopped } of world.tasks.all()) if (stopped !== undefined) await settleTask(stopped, world.ports);
 }
 const drain = (world: FakeWorld): LaunchMessage[] => world.queues.takeLaunches();
 
@@ -185,12 +223,12 @@ describe('deliveries in any order, doubled or lost, among all that happens in a 
         const world = aWorld(told);
         for (const step of steps) await take(step, world);
         await settle(world);
-        expect(await world.ledger.countLeases('small')).toBe(0);
+        expect(world.ledger.countLeases('small')).toBe(0);
         const queued = told.filter(({ end }) => end === 'queued').map(({ job }) => job.id);
         const waiting = (await world.ledger.listWaiting()).filter(({ job }) => queued.includes(job.id));
-        // Each had its six runners, all of which ended idle: a person must look.
-        expect(waiting.map(({ unserved, held, reason }) => ({ unserved, held, reason }))).toEqual(
-          waiting.map(() => ({ unserved: 6, held: true, reason: 'held' })),
+        // Each had its six runners, all of which ended idle, and one more each time that it was released.
+        expect(waiting.map(({ unserved, parked, reason }) => ({ unserved, parked, reason }))).toEqual(
+          waiting.map(() => ({ unserved: 6, parked: true, reason: 'parked' })),
         );
       }),
       { numRuns: 60 },

@@ -121,6 +121,37 @@ describe('a call in a scope', () => {
     expect(answered('apps/create-installation-access-token')).toHaveLength(2);
   });
 
+  describe('that remembers an installation', () => {
+    const callRuns = async () =>
+      acme.app.callIn('acme', async ({ rest }) => rest.actions.listWorkflowRunsForRepo({ owner: 'acme', repo: 'app' }));
+
+    test.each([true, false])('goes on when the App was installed anew (token minted before: %s)', async (minted) => {
+      await (minted ? listRuns() : inAcme());
+      acme.github.uninstall('acme');
+      acme.github.install('acme');
+      passSeconds(10);
+      expect((await callRuns()).status).toBe(200);
+    });
+
+    test('asks once more, and no more than that, when the App is gone', async () => {
+      await inAcme();
+      acme.github.uninstall('acme');
+      const before = operations().length;
+      expect(await errorOf(callRuns())).toMatchObject({ kind: 'not-installed' });
+      expect(operations().slice(before)).toEqual([
+        'apps/create-installation-access-token',
+        'apps/get-org-installation',
+        'apps/get-user-installation',
+      ]);
+    });
+
+    test('does not ask again where it has just looked the installation up', async () => {
+      acme.github.uninstall('acme');
+      expect(await errorOf(callRuns())).toMatchObject({ kind: 'not-installed' });
+      expect(operations().filter((operation) => operation === 'apps/get-org-installation')).toHaveLength(1);
+    });
+  });
+
   test('of a personal account is made as the installation on that account', async () => {
     const { rest } = await acme.app.inScope('dev');
     const { data } = await rest.apps.listReposAccessibleToInstallation();

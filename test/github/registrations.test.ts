@@ -91,4 +91,15 @@ describe('a registration', () => {
       releases: { x64: { version: '2.330.0' } },
     });
   });
+
+  test('that GitHub refused is minted anew, once for all', async () => {
+    const read = newReader();
+    await read('acme');
+    clock.turn(minute);
+    const refusedAt = clock.now();
+    const tokens = await Promise.all([1, 2, 3].map(async () => (await read('acme', refusedAt)).token));
+    expect(new Set(tokens)).toEqual(new Set(['AAAA-token-2']));
+    expect((await newReader()('acme', refusedAt)).token).toBe('AAAA-token-2');
+    expect(github.mints).toHaveLength(2);
+  });
 });

@@ -70,6 +70,11 @@ describe('an alarm', () => {
     });
   });
 
+  test('rings for the launch failures that time alone does not cure, and for no others', () => {
+    const reasons = [...alarms.keys()].flatMap((name) => /^LaunchFailures-small-(.+)$/.exec(name)?.[1] ?? []);
+    expect(reasons.toSorted()).toEqual(['given-up', 'launch-refused', 'quota', 'scope-held']);
+  });
+
   test('calls nobody without a topic, and the topic of the config with one', () => {
     expect([...alarms.values()].filter(({ AlarmActions }) => AlarmActions !== undefined)).toEqual([]);
     const alarmTopic = 'arn:aws:sns:eu-central-1:111122223333:ops';

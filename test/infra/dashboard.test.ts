@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { endings, waitReasons } from '../../functions/contracts/with-infra/reasons.ts';
+import { endings, waitReasonNames } from '../../functions/contracts/with-infra/reasons.ts';
 import { shownSeries, watchedSeries, widgetsOf } from './metric-series.ts';
 import { alarmsOf, synthFleet } from './synth-fleet.ts';
 
@@ -19,7 +19,7 @@ describe('the dashboard', () => {
       [8, 'metric', 'Oldest job that could run (seconds)'],
       [16, 'alarm', 'Alarms'],
     ]);
-    expect(labelsOf('Jobs waiting, by reason')).toEqual([...waitReasons]);
+    expect(labelsOf('Jobs waiting, by reason')).toEqual([...waitReasonNames]);
     expect(labelsOf('Oldest job that could run (seconds)')).toEqual(['small', 'large']);
     expect(labelsOf('Runners ended, by ending')).toEqual([...endings]);
   });
@@ -31,7 +31,7 @@ describe('the dashboard', () => {
   test('shows whatever rings', () => {
     const shown = new Set(shownSeries(widgets).map(({ name }) => name));
     const watched = [...watchedSeries(template).values()].map(({ name }) => name);
-    // What is held waits with the reason `held`; an open breaker is in its place among the alarms and reasons too.
+    // A parked job waits with the reason `parked`; an open breaker is in its place among the alarms and reasons too.
     const elsewhere = ['JobsHeld', 'BreakersOpen'];
     expect(watched.filter((name) => !elsewhere.includes(name) && !shown.has(name))).toEqual([]);
     expect(widgets.find(({ type }) => type === 'alarm')?.properties.alarms).toHaveLength(alarmsOf(template).size);

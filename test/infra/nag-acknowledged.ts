@@ -57,7 +57,7 @@ export const acknowledged: readonly Acknowledgement[] = [
   },
   {
     rule: 'AwsSolutions-IAM5[Resource::*]',
-    at: ['ScaleDown/Role/DefaultPolicy', 'EndFleet/Role/DefaultPolicy'],
+    at: ['ScaleDown/Role/DefaultPolicy', 'ScaleUp/Role/DefaultPolicy', 'EndFleet/Role/DefaultPolicy'],
     because: 'ecs:ListTasks knows no resource; its condition names the cluster',
   },
   {

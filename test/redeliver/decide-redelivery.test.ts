@@ -69,7 +69,7 @@ describe('a delivery that failed', () => {
   test('says why it waits', () => {
     expect(decideRedelivery(failed({ tries: 3 }), { now: start, secretChangedAt: undefined })).toEqual({
       kind: 'wait',
-      reason: 'it failed less than 10 minutes ago',
+      note: 'it failed less than 10 minutes ago',
     });
   });
 });

@@ -110,7 +110,7 @@ describe('a delivery that failed', () => {
     await pass(world, 40, () => true);
     world.clock.turn(24 * hour);
     expect(await redeliverWebhooks(world.ports)).toMatchObject({
-      forgotten: [{ delivery: 'a', reason: 'it is older than a day, and so is its job' }],
+      forgotten: [{ delivery: 'a', note: 'it is older than a day, and so is its job' }],
       pending: 0,
     });
     expect(await redeliverWebhooks(world.ports)).toMatchObject({ forgotten: [] });
@@ -297,7 +297,7 @@ describe('a pass', () => {
     world.clock.turn(minute);
     world.github.failNext('redeliver', aGitHubError('refused', { status: 404 }));
     expect(await redeliverWebhooks(world.ports)).toMatchObject({
-      forgotten: [{ delivery: 'a', reason: 'GitHub knows it no more' }],
+      forgotten: [{ delivery: 'a', note: 'GitHub knows it no more' }],
       redelivered: [{ delivery: 'b', tries: 2 }],
       failures: [],
     });

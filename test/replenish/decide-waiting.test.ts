@@ -6,7 +6,7 @@ import { after, beginning, hour } from '../fakes/clock.ts';
 
 const now = Date.parse(beginning);
 const admitted = (profile: Profile = aProfile()) => ({ kind: 'admitted', profile }) as const;
-const refused = { kind: 'not-ours', reason: 'no profile has the labels ["gone"]' } as const;
+const refused = { kind: 'not-ours', note: 'no profile has the labels ["gone"]' } as const;
 
 describe('a job that waits', () => {
   test('stays in its pool while its profile serves it', () => {
@@ -33,7 +33,7 @@ describe('a job that waits', () => {
     expect(decideWaiting(aJobRecord(), refused, now)).toEqual({
       kind: 'give-up',
       state: 'refused',
-      reason: refused.reason,
+      note: refused.note,
     });
   });
 

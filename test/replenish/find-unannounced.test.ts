@@ -1,7 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Repository } from '../../functions/contracts/between-rooms/job.ts';
 import { findUnannounced, type SweepPorts } from '../../functions/replenish/find-unannounced.ts';
-import { aJob, aJobRecord, prefix, type JobParts } from '../fakes/builders.ts';
+import { topUpPools } from '../../functions/replenish/top-up-pools.ts';
+import { launchRunner } from '../../functions/scale-up/launch-runner.ts';
+import { settleTask } from '../../functions/task-stopped/settle-task.ts';
+import { recordEvent } from '../../functions/track-jobs/record-event.ts';
+import { aJob, aJobRecord, aLaunchedRunner, aProfile, prefix, type JobParts } from '../fakes/builders.ts';
 import { after, hour, minute } from '../fakes/clock.ts';
 import { aGitHubError } from '../fakes/github.ts';
 import { fakeWorld, type FakeWorld, type WorldOptions } from '../fakes/world.ts';
@@ -24,19 +28,34 @@ async function begin(options: WorldOptions = {}): Promise<FakeWorld> {
 }
 const old = (parts: JobParts = {}) => aJob(parts);
 const asked = (world: FakeWorld) => world.github.calls.filter((call) => call.startsWith('listUnfinishedJobs'));
+const repositoriesOf = async (world: FakeWorld) =>
+  (await world.ledger.listRepositories()).map(({ id }) => id).toSorted();
 const launches = (world: FakeWorld) =>
   world.queues.takeLaunches().map((message) => ('job' in message ? message.job.id : '?'));
 
 describe('a job that GitHub never announced', () => {
   test('goes the way its delivery would have gone', async () => {
     const world = await begin();
-    world.github.tell(old(), { state: 'queued' });
+    world.github.tell(old(), { state: 'queued', by: 'list' });
     const verdict = await findUnannounced(world.ports);
     expect(verdict).toMatchObject({ asked: 1, putOff: 0, failures: [] });
     expect(verdict.found).toEqual([{ job: old().id, state: 'queued', repository: 'acme/web' }]);
     expect(world.queues.takeLaunches()).toEqual([
-      { version: 1, kind: 'queued', job: old(), delivery: 'sweep', returns: 0 },
+      { version: 1, kind: 'queued', job: old(), delivery: 'list', returns: 0 },
     ]);
+  });
+
+  test('that the jobs queue does not take keeps no other repository from its turn', async () => {
+    const world = await begin();
+    const api = repository('31230000002', 'acme/api');
+    await world.ledger.noteRepository(api);
+    world.github.tell(old(), { state: 'queued' });
+    world.github.tell(old({ id: '2', repository: api }), { state: 'queued' });
+    world.queues.failNext(new Error('the jobs queue refused 1 of 1 messages'));
+    const verdict = await findUnannounced(world.ports);
+    expect(verdict.failures).toEqual([expect.stringContaining('the jobs queue refused 1 of 1 messages')]);
+    expect(verdict.found).toHaveLength(1);
+    expect(world.queues.launches).toHaveLength(1);
   });
 
   test('is given two minutes to be announced', async () => {
@@ -84,7 +103,9 @@ describe('a blocked job', () => {
     const world = await begin({ jobs: [aJobRecord({ state: 'blocked' })] });
     world.github.tell(old(), { state: 'completed', conclusion: 'failure', completedAt: after(minute) });
     await findUnannounced(world.ports);
-    expect(world.queues.takeEvents()).toMatchObject([{ kind: 'completed', conclusion: 'failure' }]);
+    expect(world.queues.takeEvents()).toMatchObject([
+      { version: 2, sighting: { state: 'completed', conclusion: 'failure' } },
+    ]);
   });
 });
 
@@ -97,12 +118,14 @@ describe('a waiting job', () => {
     ]);
     expect(world.queues.takeEvents()).toEqual([
       {
-        version: 1,
-        kind: 'completed',
-        job: old(),
-        delivery: 'sweep',
-        at: after(minute),
-        conclusion: 'cancelled',
+        version: 2,
+        sighting: {
+          job: old(),
+          state: 'completed',
+          by: 'look',
+          conclusion: 'cancelled',
+          completedAt: after(minute),
+        },
       },
     ]);
   });
@@ -112,13 +135,9 @@ describe('a waiting job', () => {
     const runnerName = `${prefix}-9-1`;
     world.github.tell(old(), { state: 'in_progress', runnerName, startedAt: after(30_000) });
     await findUnannounced(world.ports);
-    expect(world.queues.takeEvents()).toMatchObject([{ kind: 'in_progress', runnerName, at: after(30_000) }]);
-  });
-
-  test('that GitHub no longer knows is closed', async () => {
-    const world = await begin({ jobs: [aJobRecord()] });
-    await findUnannounced(world.ports);
-    expect(world.queues.takeEvents()).toMatchObject([{ kind: 'completed', at: world.clock.iso() }]);
+    expect(world.queues.takeEvents()).toMatchObject([
+      { sighting: { state: 'in_progress', runnerName, startedAt: after(30_000) } },
+    ]);
   });
 
   test('that GitHub still shows queued is left as it is', async () => {
@@ -247,7 +266,7 @@ describe('the rate limit', () => {
         const complete = mayAsk();
         // GitHub's hour is over: from now on anything may be asked, and the list is cut all the same.
         spent = 700;
-        return Promise.resolve({ jobs: [{ job: old(), state: 'queued' as const }], complete });
+        return Promise.resolve({ jobs: [{ job: old(), state: 'queued' as const, by: 'list' }], complete });
       },
       rateLimit: () => ({ limit: 5000, remaining: 4000, spent }),
     });
@@ -270,7 +289,7 @@ describe('the rate limit', () => {
       rateLimit: () => ({ limit: 2000, remaining: 1900, spent }),
     });
     expect(spent).toBe(5);
-    expect(world.queues.takeEvents()).toHaveLength(5);
+    expect(world.ledger.jobs().filter(({ goneSince }) => goneSince !== undefined)).toHaveLength(5);
   });
 
   test('of a small account leaves a pass three calls', async () => {
@@ -304,7 +323,7 @@ describe('more open jobs than a pass looks at', () => {
         ...world.ports,
         lookAtJob: async (job) => {
           await world.ports.lookAtJob(job);
-          return { job, state: 'queued' };
+          return { job, state: 'queued', by: 'look' };
         },
       });
       seen.push(world.github.calls.filter((call) => call.startsWith('lookAtJob')));
@@ -322,7 +341,7 @@ describe('an empty ledger', () => {
     world.github.repositories.push(web, repository('2', 'acme/other'), repository('3', 'octo/toy'));
     world.github.tell(old(), { state: 'queued' });
     expect(await findUnannounced(world.ports)).toMatchObject({ asked: 3, putOff: 0, found: [{ job: old().id }] });
-    expect([...world.ledger.repositories.keys()].toSorted()).toEqual(['2', '3', web.id].toSorted());
+    expect(await repositoriesOf(world)).toEqual(['2', '3', web.id].toSorted());
     expect(launches(world)).toEqual([old().id]);
   });
 
@@ -348,7 +367,7 @@ describe('an empty ledger', () => {
     await findUnannounced(world.ports);
     world.clock.turn(minute);
     await findUnannounced(world.ports);
-    expect(world.ledger.repositories.has(web.id)).toBe(true);
+    expect(await repositoriesOf(world)).toContain(web.id);
     // Each owner that has answered is not asked again.
     expect(world.github.calls.filter((call) => call.startsWith('listInstalled'))).toEqual([
       'listInstalled acme',
@@ -372,7 +391,7 @@ describe('an empty ledger', () => {
     await findUnannounced(world.ports);
     world.clock.turn(minute);
     await findUnannounced({ ...world.ports, fleet: { ...world.ports.fleet, owners: ['acme', 'octo'] } });
-    expect([...world.ledger.repositories.keys()].toSorted()).toEqual(['3', web.id].toSorted());
+    expect(await repositoriesOf(world)).toEqual(['3', web.id].toSorted());
   });
 });
 
@@ -406,14 +425,212 @@ describe('a repository that GitHub does not answer for', () => {
   });
 
   test('in the middle of it is asked again as a whole: what it had said is not lost', async () => {
-    const world = await begin({ jobs: [aJobRecord({ job: { id: 'gone' } })] });
+    const world = await begin({ jobs: [aJobRecord({ job: { id: 'over' } })] });
+    world.github.tell(aJob({ id: 'over' }), { state: 'completed' });
     world.github.tell(old(), { state: 'queued' });
     world.github.failNext('lookAtJob', aGitHubError('unavailable'));
-    await findUnannounced(world.ports);
-    expect(launches(world)).toEqual([]);
+    expect((await findUnannounced(world.ports)).failures).toEqual(['acme/web: GET /somewhere: unavailable']);
+    expect(launches(world)).toEqual([old().id]);
+    expect(world.queues.takeEvents()).toEqual([]);
     world.clock.turn(5 * minute);
     await findUnannounced(world.ports);
     expect(launches(world)).toEqual([old().id]);
-    expect(world.queues.takeEvents()).toMatchObject([{ kind: 'completed', job: { id: 'gone' } }]);
+    expect(world.queues.takeEvents()).toMatchObject([{ sighting: { state: 'completed', job: { id: 'over' } } }]);
+  });
+});
+
+/** Starts the launches that were sent, as `scale-up` does. */
+const launchAll = async (world: FakeWorld) =>
+  Promise.all(world.queues.takeLaunches().map(async (message) => launchRunner(message, false, world.ports)));
+
+describe('a job that one look does not find', () => {
+  test('stays open: only two looks five minutes apart close it', async () => {
+    const world = await begin({ jobs: [aJobRecord()] });
+    expect((await findUnannounced(world.ports)).found).toEqual([]);
+    expect(world.ledger.job(old().id)).toMatchObject({ state: 'waiting', goneSince: after(3 * minute) });
+    world.clock.turn(5 * minute - 1);
+    await findUnannounced(world.ports);
+    expect(world.ledger.job(old().id).state).toBe('waiting');
+    world.clock.turn(1);
+    expect((await findUnannounced(world.ports)).found).toEqual([
+      { job: old().id, state: 'completed', repository: 'acme/web' },
+    ]);
+    expect(world.ledger.job(old().id)).toMatchObject({ state: 'completed', inferred: true });
+    expect(world.queues.takeEvents()).toEqual([]);
+  });
+
+  test('stays open when two looks are less than five minutes apart', async () => {
+    const world = await begin({ jobs: [aJobRecord({ goneSince: after(-2 * minute + 1) })] });
+    expect((await findUnannounced(world.ports)).found).toEqual([]);
+    expect(world.ledger.job(old().id).state).toBe('waiting');
+  });
+
+  test.each(['queued', 'blocked'] as const)(
+    'and that GitHub then shows as %s must be missed twice anew',
+    async (state) => {
+      const world = await begin({ jobs: [aJobRecord({ state: state === 'queued' ? 'waiting' : 'blocked' })] });
+      await findUnannounced(world.ports);
+      world.clock.turn(5 * minute);
+      world.github.tell(old(), { state });
+      await findUnannounced(world.ports);
+      expect(world.ledger.job(old().id).goneSince).toBeUndefined();
+      world.github.jobs.clear();
+      world.clock.turn(hour);
+      await findUnannounced(world.ports);
+      expect(world.ledger.job(old().id).goneSince).toBe(world.clock.iso());
+      expect(world.ledger.job(old().id).state).not.toBe('completed');
+    },
+  );
+
+  test('and that we closed is launched again when GitHub lists it as queued', async () => {
+    const world = await begin({ jobs: [aJobRecord()] });
+    for (const turn of [0, 5 * minute]) {
+      world.clock.turn(turn);
+      await findUnannounced(world.ports);
+    }
+    expect(world.ledger.job(old().id).state).toBe('completed');
+    world.github.tell(old(), { state: 'queued' });
+    world.clock.turn(5 * minute);
+    expect((await findUnannounced(world.ports)).found).toMatchObject([{ job: old().id, state: 'queued' }]);
+    expect(await launchAll(world)).toMatchObject([{ kind: 'launched' }]);
+    expect(world.ledger.job(old().id)).toMatchObject({ state: 'waiting', launches: 1, inferred: false });
+    world.clock.turn(5 * minute);
+    expect((await findUnannounced(world.ports)).found).toEqual([]);
+  });
+});
+
+describe('a job that was refused because no profile served it', () => {
+  test('is launched again when a profile serves it again and GitHub lists it as queued', async () => {
+    const world = await begin({ jobs: [aJobRecord()] });
+    world.github.tell(old(), { state: 'queued' });
+    const misspelt = { ...world.ports.fleet, profiles: [aProfile({ labels: ['fargate-smal'] })] };
+    await topUpPools({ ...world.ports, fleet: misspelt });
+    expect(world.ledger.job(old().id).state).toBe('refused');
+    expect((await findUnannounced({ ...world.ports, fleet: misspelt })).found).toEqual([]);
+    world.clock.turn(5 * minute);
+    expect((await findUnannounced(world.ports)).found).toMatchObject([{ job: old().id, state: 'queued' }]);
+    expect(await launchAll(world)).toMatchObject([{ kind: 'launched' }]);
+    expect(world.tasks.running()).toHaveLength(1);
+  });
+});
+
+describe('jobs that GitHub shows as queued for a month', () => {
+  const jobs = Array.from({ length: 20 }, (_, index) =>
+    aJob({ id: `9000${index}`, createdAt: after(-30 * 24 * hour + index * minute) }),
+  );
+  const ids = jobs.map(({ id }) => id);
+
+  /** What the scheduled functions do in five minutes; runners end idle, as GitHub gives them nothing. DynamoDB removes what has expired. */
+  const passFiveMinutes = async (world: FakeWorld) => {
+    for (const [key, { expiresAt }] of world.ledger.items) {
+      if (Number(expiresAt) * 1000 <= world.clock.now()) world.ledger.items.delete(key);
+    }
+    // Another workflow of the repository runs every day.
+    await world.ledger.noteRepository(web);
+    await topUpPools(world.ports);
+    await findUnannounced(world.ports);
+    await launchAll(world);
+    world.clock.turn(5 * minute);
+    for (const { runnerId } of world.tasks.running()) {
+      await settleTask(world.tasks.end(runnerId, { outcome: 'idle' }), world.ports);
+    }
+  };
+  const passHours = async (world: FakeWorld, hours: number) => {
+    for (let pass = 0; pass < hours * 12; pass += 1) await passFiveMinutes(world);
+  };
+  const start = async () => {
+    const world = await begin({ profiles: [aProfile({ maxRunners: 100 })] });
+    for (const job of jobs) world.github.tell(job, { state: 'queued' });
+    return world;
+  };
+
+  test('get one runner each and are parked', async () => {
+    const world = await start();
+    await passHours(world, 12);
+    expect(world.tasks.all().length).toBe(20);
+    const states = world.ledger.jobs().map((job) => `${job.state} ${job.launches} ${job.parked}`);
+    expect(new Set(states)).toEqual(new Set(['waiting 1 true']));
+  });
+
+  test('get no runner more when another job of their pool is served', async () => {
+    const world = await start();
+    await passHours(world, 1);
+    const served = aLaunchedRunner({ jobId: 'new', createdAt: world.clock.iso() });
+    world.ledger.putRunner({ ...served, busyJobId: 'new', busyAt: world.clock.iso() });
+    await passHours(world, 1);
+    expect(world.tasks.all().length).toBe(20);
+  });
+
+  test('expire, and are remembered and not launched while GitHub lists them, also nine days later', async () => {
+    const world = await start();
+    await passHours(world, 25);
+    expect(world.ledger.jobs().map(({ job, state }) => `${job.id} ${state}`)).toEqual(ids.map((id) => `${id} expired`));
+    await passHours(world, 9 * 24);
+    expect(world.ledger.jobs().map(({ job }) => job.id)).toEqual(ids);
+    expect(world.tasks.all().length).toBe(20);
+  });
+});
+
+describe('a job in progress on a runner of ours', () => {
+  const runner = aLaunchedRunner();
+  const inProgress = { state: 'in_progress', runnerName: runner.runnerId, startedAt: after(minute) } as const;
+  const beginWithRunner = async (options: WorldOptions) => {
+    const world = await begin(options);
+    world.ledger.putRunner(runner);
+    return world;
+  };
+  const recordAll = async (world: FakeWorld) => {
+    for (const { sighting } of world.queues.takeEvents()) await recordEvent(sighting, world.ports);
+  };
+
+  test('is told of though its state is known, when no event had named the runner; the runner is no supply then', async () => {
+    const world = await beginWithRunner({ jobs: [aJobRecord({ state: 'in_progress' })] });
+    world.github.tell(old(), inProgress);
+    await findUnannounced(world.ports);
+    expect(world.queues.events).toMatchObject([{ sighting: inProgress }]);
+    await recordAll(world);
+    expect(world.ledger.runner(runner.runnerId)).toMatchObject({ busyJobId: old().id, busyAt: after(minute) });
+    expect(world.ledger.job(old().id).runnerName).toBe(runner.runnerId);
+    world.clock.turn(5 * minute);
+    expect((await findUnannounced(world.ports)).found).toEqual([]);
+  });
+
+  test('is told of once, though no profile serves it', async () => {
+    const world = await beginWithRunner({});
+    world.github.tell(old({ labels: ['somebody-else'] }), inProgress);
+    expect((await findUnannounced(world.ports)).found).toHaveLength(1);
+    await recordAll(world);
+    expect(world.ledger.runner(runner.runnerId).busyJobId).toBe(old().id);
+    world.clock.turn(5 * minute);
+    expect((await findUnannounced(world.ports)).found).toEqual([]);
+  });
+
+  test('is not told of when the runner that it names registered in another scope', async () => {
+    const world = await begin({ jobs: [aJobRecord({ state: 'in_progress' })] });
+    world.ledger.putRunner({ ...runner, scope: 'octo/toy', pool: 'small@octo/toy' });
+    world.github.tell(old(), inProgress);
+    expect((await findUnannounced(world.ports)).found).toEqual([]);
+  });
+});
+
+describe('a hold of a scope', () => {
+  const hold = async (world: FakeWorld, scope = 'acme') =>
+    world.ledger.holdScope(scope, { until: world.clock.now() + hour, note: 'suspended' });
+
+  test('ends when GitHub answers for a repository of the scope', async () => {
+    const world = await begin();
+    await hold(world);
+    await hold(world, 'octo/toy');
+    await findUnannounced(world.ports);
+    expect((await world.ledger.readScope('acme')).holdUntil).toBeUndefined();
+    expect((await world.ledger.readScope('octo/toy')).holdUntil).toBeDefined();
+  });
+
+  test('stays while GitHub does not answer', async () => {
+    const world = await begin();
+    await hold(world);
+    world.github.failNext('listUnfinishedJobs', aGitHubError('suspended'));
+    await findUnannounced(world.ports);
+    expect((await world.ledger.readScope('acme')).holdUntil).toBe(after(3 * minute + hour));
   });
 });

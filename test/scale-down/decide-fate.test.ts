@@ -75,11 +75,11 @@ describe('a runner whose task runs', () => {
     expect(kindOf({ age: pastIdle + 10 * minute, runner, registration: 'absent' })).toBe('keep');
   });
 
-  test('is deregistered by the id that GitHub gave it, with the reason', () => {
+  test('is deregistered by the id that GitHub gave it, with a sentence why', () => {
     expect(decide({ age: pastIdle })).toEqual({
       kind: 'deregister',
       registrationId: '7',
-      reason: 'it is past its idle limit',
+      note: 'it is past its idle limit',
     });
   });
 });

@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import type { RunnerRecord } from '../../functions/contracts/between-rooms/ledger-records.ts';
+import type { Profile } from '../../functions/contracts/with-infra/profile.ts';
+import { decideLoss } from '../../functions/fleet/decide-ending.ts';
 import { sweepFleet } from '../../functions/scale-down/sweep-fleet.ts';
-import { aJob, aJobRecord, aLaunchedRunner, prefix } from '../fakes/builders.ts';
+import { aJob, aJobRecord, aLaunchedRunner, aProfile, prefix } from '../fakes/builders.ts';
 import { after, beginning, hour, minute } from '../fakes/clock.ts';
 import { aGitHubError } from '../fakes/github.ts';
 import { fakeWorld, type FakeWorld } from '../fakes/world.ts';
@@ -49,6 +51,9 @@ const done = async (world: FakeWorld, turn = 0) =>
   (await sweep(world, turn)).swept.map(({ kind, result, ending }) =>
     [kind, result ?? ending].filter((word) => word !== undefined).join(': '),
   );
+/** Starts in a row that failed, as the breaker of the profile in the scope has counted them. */
+const failedStarts = async (world: FakeWorld) =>
+  (await world.ledger.readBreaker({ profile: 'small', scope: 'acme' })).failures;
 const unregister = (world: FakeWorld) => void world.github.registrations.set('acme', []);
 
 describe('a runner past its idle limit', () => {
@@ -157,6 +162,120 @@ describe('a runner past the hours of its profile', () => {
   });
 });
 
+describe('a runner that its claim told 72 hours', () => {
+  const told = { maxHours: 72, busyJobId: first, busyAt: beginning };
+  const withProfiles = (world: FakeWorld, profiles: Profile[]) => ({
+    ...world.ports,
+    fleet: { ...world.ports.fleet, profiles },
+  });
+  const renamed = [aProfile({ name: 'renamed' })];
+  const lowered = [aProfile({ maxHours: 1 })];
+
+  test.each<[string, Profile[]]>([
+    ['renamed', renamed],
+    ['removed', []],
+    ['lowered to an hour', lowered],
+  ])('is left alone when its profile is %s, and stopped when its own hours are over', async (_what, profiles) => {
+    const world = await begin(told);
+    setBusy(world);
+    const ports = withProfiles(world, profiles);
+    for (const turn of [6 * hour + 7 * minute, 65 * hour + 58 * minute]) {
+      world.clock.turn(turn);
+      expect((await sweepFleet(ports)).swept).toEqual([]);
+    }
+    world.clock.turn(1);
+    expect((await sweepFleet(ports)).swept).toMatchObject([
+      { kind: 'stop', note: 'its job runs for more than 72 hours', result: 'stopped' },
+    ]);
+  });
+
+  test('is stopped no later because its profile was raised since', async () => {
+    const world = await begin({ ...told, maxHours: 1 });
+    const ports = withProfiles(world, [aProfile({ maxHours: 72 })]);
+    world.clock.turn(hour + 5 * minute + 1);
+    expect((await sweepFleet(ports)).swept).toMatchObject([{ kind: 'stop' }]);
+  });
+});
+
+describe('a runner whose task never started', () => {
+  /** ECS ends a task that it had not brought up: no exit code, no start. */
+  const stopsAsEcsDoes = (world: FakeWorld) => ({
+    ...world.ports,
+    stopTask: async (taskArn: string, reason: string) => {
+      const stuck = world.tasks.running().find((task) => task.taskArn === taskArn);
+      if (stuck === undefined) throw new Error(`the task ${taskArn} must run`);
+      world.tasks.end(stuck.runnerId, { exitCode: undefined, started: false, stopCode: 'UserInitiated', reason });
+    },
+  });
+
+  test('is stopped past its idle limit and is a failed start, and no fault of its job', async () => {
+    const world = await begin();
+    unregister(world);
+    const ports = stopsAsEcsDoes(world);
+    world.clock.turn(pastIdle);
+    expect((await sweepFleet(ports)).swept).toMatchObject([{ kind: 'stop-if-jobless', result: 'stopped' }]);
+    world.clock.turn(minute);
+    expect((await sweepFleet(ports)).swept).toEqual([
+      {
+        kind: 'settle',
+        runner: own,
+        profile: 'small',
+        ending: 'failed-to-start',
+        parked: false,
+        note: 'UserInitiated, no exit code, it is not registered and past its idle limit',
+      },
+    ]);
+    expect(await failedStarts(world)).toBe(1);
+    expect(world.ledger.job(first)).toMatchObject({ unserved: 0, parked: false, reason: 'backing-off' });
+  });
+
+  test('opens the breaker when two others did the same, and parks no job', async () => {
+    const ids = ['1', '2', '3', '4', '5', '6'];
+    const world = fakeWorld({ jobs: ids.map((id) => aJobRecord({ launches: 1, job: { id } })) });
+    for (const id of ids) {
+      const { runnerId } = world.ledger.putRunner(aLaunchedRunner({ jobId: id }));
+      await startTask(world, runnerId);
+    }
+    const ports = stopsAsEcsDoes(world);
+    for (const turn of [pastIdle, minute]) {
+      world.clock.turn(turn);
+      await sweepFleet(ports);
+    }
+    expect(world.ledger.live()).toEqual([]);
+    expect(await world.ledger.readBreaker({ profile: 'small', scope: 'acme' })).toMatchObject({
+      failures: 3,
+      until: new Date(world.clock.now() + minute).toISOString(),
+    });
+    expect(world.ledger.jobs().map(({ unserved, parked }) => [unserved, parked])).toEqual(ids.map(() => [0, false]));
+  });
+
+  test('and that had come up before it was reaped counts against its job, and for no breaker', async () => {
+    const world = await begin();
+    unregister(world);
+    await sweep(world, pastIdle);
+    expect(await done(world, minute)).toEqual(['settle: reaped']);
+    expect(await failedStarts(world)).toBe(0);
+    expect(world.ledger.job(first)).toMatchObject({ unserved: 1 });
+  });
+});
+
+describe('the end of a runner that ECS knows no task of', () => {
+  const loss = (runner: Partial<RunnerRecord>) => {
+    const { ending, start, counts, unserved, lostTask, note } = decideLoss(aLaunchedRunner(runner), 'no task');
+    return { ending, start, counts, unserved, lostTask, note };
+  };
+  const common = { counts: false, lostTask: undefined, note: 'no task' };
+
+  test.each([
+    ['had its claim', {}, { ending: 'lost', start: 'bad', unserved: true }],
+    ['had a job', { busyJobId: '5' }, { ending: 'interrupted-in-a-job', start: 'good', unserved: false }],
+    ['had its claim revoked', { revoked: true }, { ending: 'revoked', start: 'unknown', unserved: false }],
+    ['never had a claim', { claimId: undefined }, { ending: 'not-launched', start: 'unknown', unserved: false }],
+  ] as const)('that %s never counts against its job', (_what, runner, end) => {
+    expect(loss(runner)).toEqual({ ...common, ...end });
+  });
+});
+
 describe('a runner whose task is not to be found', () => {
   const withoutTask = async (runner: Partial<RunnerRecord> = {}) => {
     const world = fakeWorld({ jobs: [aJobRecord({ launches: 1 })] });
@@ -172,11 +291,11 @@ describe('a runner whose task is not to be found', () => {
     expect(await done(world, 29_999)).toEqual([]);
     expect(await done(world, 1)).toEqual(['lose: lost']);
     expect(world.ledger.runner(own)).toMatchObject({ ending: 'lost', endedAt: world.clock.iso() });
-    expect(await world.ledger.countLeases('small')).toBe(0);
-    // No fault of the job's: it waits a minute and is never held for it.
-    expect(world.ledger.job(first)).toMatchObject({ unserved: 0, held: false, reason: 'backing-off' });
+    expect(world.ledger.countLeases('small')).toBe(0);
+    // No fault of the job's: it waits a minute and is never parked for it.
+    expect(world.ledger.job(first)).toMatchObject({ unserved: 0, parked: false, reason: 'backing-off' });
     expect(world.ledger.job(first).notBefore).toBe(new Date(world.clock.now() + minute).toISOString());
-    expect(world.ledger.profiles.get('small')?.failures).toBe(1);
+    expect(await failedStarts(world)).toBe(1);
   });
 
   test('is found again when its task shows itself between the two', async () => {
@@ -194,7 +313,7 @@ describe('a runner whose task is not to be found', () => {
     expect(await done(world, minute)).toEqual(['lose: not-launched']);
     expect(world.ledger.runner(own).ending).toBe('not-launched');
     expect(world.ledger.job(first).unserved).toBe(0);
-    expect(world.ledger.profiles.get('small')?.failures).toBe(0);
+    expect(await failedStarts(world)).toBe(0);
   });
 
   test('and whose claim was revoked before has done nothing wrong, nor has its job', async () => {
@@ -203,7 +322,7 @@ describe('a runner whose task is not to be found', () => {
     expect(await done(world, minute)).toEqual(['lose: revoked']);
     expect(world.ledger.job(first)).toMatchObject({ unserved: 0 });
     expect(world.ledger.job(first).notBefore).toBeUndefined();
-    expect(world.ledger.profiles.get('small')?.failures).toBe(0);
+    expect(await failedStarts(world)).toBe(0);
   });
 
   // It had listened, or GitHub could not have given it a job.
@@ -211,15 +330,15 @@ describe('a runner whose task is not to be found', () => {
     const world = await withoutTask({ busyJobId: first, busyAt: after(minute) });
     await sweep(world, 10 * minute);
     expect(await done(world, minute)).toEqual(['lose: interrupted-in-a-job']);
-    expect(world.ledger.profiles.get('small')?.failures).toBe(0);
+    expect(await failedStarts(world)).toBe(0);
   });
 
   test('has its claim taken back, so that a task that comes late cannot become a runner', async () => {
-    const world = await withoutTask();
-    world.claims.put(`claim-of-${own}`, { body: '', expiresAt: Infinity });
+    const world = await withoutTask({ taskArn: undefined });
+    expect([...world.claims.open().keys()]).toEqual([`claim-of-${own}`]);
     await sweep(world, 10 * minute);
     await sweep(world, minute);
-    expect(world.claims.open.size).toBe(0);
+    expect(world.claims.open().size).toBe(0);
   });
 
   test('is settled when ECS knows it as stopped: its event was lost', async () => {

@@ -16,12 +16,13 @@ const own = `${prefix}-${first}-1`;
 function begin(options: WorldOptions & { readonly runner?: Partial<RunnerRecord> } = {}) {
   const world = fakeWorld({ jobs: [aJobRecord({ launches: 1, reason: 'starting' })], ...options });
   world.ledger.putRunner(aLaunchedRunner(options.runner));
-  world.claims.put(`claim-of-${own}`, { body: '', expiresAt: Infinity });
+  world.claims.items.set(`claim#claim-of-${own}`, { id: `claim#claim-of-${own}`, body: '', expiresAt: Infinity });
   world.github.register('acme', own);
   return world;
 }
 const settle = async (world: FakeWorld, { outcome = 'ran-a-job', ...end }: TaskEnd & { runnerId?: string } = {}) =>
   settleTask(aStoppedTask({ exitCode: exitCodeOf(outcome), ...end }), world.ports);
+const breakerOf = async (world: FakeWorld) => world.ledger.readBreaker({ profile: 'small', scope: 'acme' });
 /** Another job that waits in the same profile, in some scope. */
 const wait = (world: FakeWorld, id: string, fullName = 'acme/web') =>
   world.ledger.putJob(
@@ -57,16 +58,17 @@ describe('a task that stopped', () => {
     const verdict = await settle(world, { outcome });
     expect(verdict).toMatchObject({ kind: 'ended', runner: own, profile: 'small', ending });
     expect(world.ledger.runner(own)).toMatchObject({ endedAt: world.clock.iso(), ending });
-    expect(await world.ledger.countLeases('small')).toBe(0);
-    expect(world.claims.open.size).toBe(0);
+    expect(world.ledger.countLeases('small')).toBe(0);
+    expect(world.claims.open().size).toBe(0);
   });
 
   test.each([
-    [{ stopCode: 'SpotInterruption', exitCode: 143 }, 'spot-interrupted'],
+    [{ awsFault: 'spot-interruption', exitCode: 143 }, 'spot-interrupted'],
+    [{ awsFault: 'start-failure', exitCode: undefined, started: false }, 'not-started-by-aws'],
     [{ outOfMemory: true, exitCode: 137 }, 'out-of-memory'],
     [{ stopCode: 'TaskFailedToStart', exitCode: undefined }, 'failed-to-start'],
     [{ exitCode: 137 }, 'failed-to-start'],
-  ])('of which ECS says %j gives its place back as %s', async (end, ending) => {
+  ] as const)('of which ECS says %j gives its place back as %s', async (end, ending) => {
     const world = begin();
     expect(await settleTask(aStoppedTask(end), world.ports)).toMatchObject({ kind: 'ended', ending });
     expect(world.ledger.live()).toEqual([]);
@@ -88,27 +90,20 @@ describe('a task that stopped', () => {
     expect(await settleTask(task, world.ports)).toMatchObject({
       kind: 'ended',
       ending: 'failed-to-start',
-      reason:
-        'EssentialContainerExited, no exit code, Essential container in task exited: container docker ended with 0, unhealthy',
+      note: 'EssentialContainerExited, no exit code, Essential container in task exited: container docker ended with 0, unhealthy',
     });
     // Not filled at once, and counted by the breaker: a daemon that cannot start is no hot loop.
     expect(launched(world)).toEqual([]);
-    expect(await world.ledger.readProfile('small')).toMatchObject({ failures: 1 });
+    expect(await breakerOf(world)).toMatchObject({ failures: 1 });
   });
 
   test('is settled once: a second event changes nothing', async () => {
     const world = begin();
     await settle(world, { outcome: 'idle' });
-    const [job, runner, profile] = [
-      world.ledger.job(first),
-      world.ledger.runner(own),
-      world.ledger.profiles.get('small'),
-    ];
+    const held = structuredClone([...world.ledger.items]);
     world.clock.turn(minute);
-    expect(await settle(world, { outcome: 'idle' })).toMatchObject({ kind: 'known', reason: 'ended before: idle' });
-    expect(world.ledger.job(first)).toEqual(job);
-    expect(world.ledger.runner(own)).toEqual(runner);
-    expect(world.ledger.profiles.get('small')).toEqual(profile);
+    expect(await settle(world, { outcome: 'idle' })).toMatchObject({ kind: 'known', note: 'ended before: idle' });
+    expect([...world.ledger.items]).toEqual(held);
   });
 
   test('gives one place back when two events for it are handled at the same moment', async () => {
@@ -116,27 +111,72 @@ describe('a task that stopped', () => {
     world.ledger.putRunner(aLaunchedRunner({ jobId: 'other', runnerId: `${prefix}-other-1` }));
     const verdicts = await Promise.all([settle(world, { outcome: 'idle' }), settle(world, { outcome: 'idle' })]);
     expect(verdicts.map(({ kind }) => kind).toSorted()).toEqual(['ended', 'known']);
-    expect(await world.ledger.countLeases('small')).toBe(1);
+    expect(world.ledger.countLeases('small')).toBe(1);
     expect(world.ledger.job(first).unserved).toBe(1);
   });
 
   test('may crash at any step and be settled by the second event or the sweep, with the same result', async () => {
     const whole = begin();
-    const counted = recordCalls(whole.ports, { silent: ['now'] });
-    await settleTask(aStoppedTask({ exitCode: exitCodeOf('idle') }), counted.ports);
-    expect(counted.calls.names.length).toBeGreaterThan(5);
-    for (let crashAt = 0; crashAt < counted.calls.names.length; crashAt += 1) {
-      const world = begin();
-      const task = aStoppedTask({ exitCode: exitCodeOf('idle') });
-      const { ports } = recordCalls(world.ports, { crashAt, crash: 'after', silent: ['now'] });
-      const outcome = await settleTask(task, ports).then(({ kind }) => kind, String);
-      // What fails at GitHub is the sweep's, and no reason to settle once more.
-      const isAtGitHub = counted.calls.names[crashAt]?.endsWith('Registered');
-      expect(outcome).toMatch(isAtGitHub ? /^ended$/ : /the process died/);
-      await settleTask(task, world.ports);
-      expect(await world.ledger.countLeases('small')).toBe(0);
-      expect(world.ledger.runner(own)).toEqual(whole.ledger.runner(own));
-      expect(world.ledger.job(first)).toEqual(whole.ledger.job(first));
+    const task = aStoppedTask({ exitCode: exitCodeOf('idle') });
+    const counted = recordCalls(whole.ports);
+    await settleTask(task, counted.ports);
+    expect(counted.calls.names).toEqual([
+      'readRunner',
+      'readJob',
+      'changeJob',
+      'endRunnerRecord',
+      'readBreaker',
+      'readCapacity',
+      'topUp',
+      'findRegistered',
+      'deleteRegistered',
+    ]);
+    for (const crash of ['before', 'after'] as const) {
+      for (let crashAt = 0; crashAt < counted.calls.names.length; crashAt += 1) {
+        const world = begin();
+        const { ports } = recordCalls(world.ports, { crashAt, crash });
+        const outcome = await settleTask(task, ports).then(({ kind }) => kind, String);
+        // What fails at GitHub is the sweep's, and no reason to settle once more.
+        const isAtGitHub = counted.calls.names[crashAt]?.endsWith('Registered');
+        expect(outcome).toMatch(isAtGitHub ? /^ended$/ : /the process died/);
+        await settleTask(task, world.ports);
+        expect(world.ledger.countLeases('small')).toBe(0);
+        expect(world.claims.open().size).toBe(0);
+        expect(world.ledger.runner(own)).toEqual(whole.ledger.runner(own));
+        expect(world.ledger.job(first)).toEqual(whole.ledger.job(first));
+      }
+    }
+  });
+
+  test('may crash at any step though AWS did not start it: its job is not blamed, and does without Spot next', async () => {
+    const task = aStoppedTask({
+      exitCode: undefined,
+      started: false,
+      awsFault: 'start-failure',
+      provider: 'FARGATE_SPOT',
+    });
+    const onSpot = () => begin({ runner: { provider: 'FARGATE_SPOT' } });
+    const whole = onSpot();
+    const counted = recordCalls(whole.ports);
+    await settleTask(task, counted.ports);
+    expect(counted.calls.names).toEqual([
+      'readRunner',
+      'readJob',
+      'changeJob',
+      'endRunnerRecord',
+      'readCapacity',
+      'changeCapacity',
+    ]);
+    for (const crash of ['before', 'after'] as const) {
+      for (let crashAt = 0; crashAt < counted.calls.names.length; crashAt += 1) {
+        const world = onSpot();
+        const { ports } = recordCalls(world.ports, { crashAt, crash });
+        await expect(settleTask(task, ports)).rejects.toThrow('the process died');
+        await settleTask(task, world.ports);
+        expect(world.ledger.countLeases('small')).toBe(0);
+        expect(world.ledger.job(first)).toEqual(whole.ledger.job(first));
+        expect(world.ledger.job(first)).toMatchObject({ unserved: 0, withoutSpot: true, notBefore: after(minute) });
+      }
     }
   });
 
@@ -145,7 +185,7 @@ describe('a task that stopped', () => {
     for (const runnerId of ['ci-999999-1-1', `${prefix}x-1-1`, 'somebody']) {
       expect(await settle(world, { runnerId })).toEqual({
         kind: 'not-ours',
-        reason: 'another fleet started the task',
+        note: 'another fleet started the task',
       });
     }
     const { runnerId: _starter, ...withoutStarter } = aStoppedTask();
@@ -159,7 +199,7 @@ describe('a task that stopped', () => {
     const world = begin();
     expect(await settle(world, { runnerId: `${prefix}-5-1` })).toEqual({
       kind: 'not-ours',
-      reason: 'the ledger does not know the runner',
+      note: 'the ledger does not know the runner',
       runner: `${prefix}-5-1`,
     });
     expect(world.github.calls).toEqual([]);
@@ -186,7 +226,7 @@ describe('a runner that ended without a job', () => {
       const runnerId = `${prefix}-${first}-${launch}`;
       world.ledger.putRunner(aLaunchedRunner({ runnerId, launch }));
       const verdict = await settle(world, { outcome: 'idle', runnerId });
-      expect(verdict.held).toBe(false);
+      expect(verdict.parked).toBe(false);
       const job = world.ledger.job(first);
       expect(job).toMatchObject({ state: 'waiting', unserved: launch, reason: 'backing-off' });
       pauses.push((Date.parse(job.notBefore ?? '') - world.clock.now()) / minute);
@@ -194,11 +234,11 @@ describe('a runner that ended without a job', () => {
     expect(pauses).toEqual([1, 2, 4, 8, 16]);
   });
 
-  test('is the sixth: the job is held for a person to look at', async () => {
+  test('is the sixth: the job is parked', async () => {
     const world = begin({ jobs: [aJobRecord({ launches: 6, unserved: 5, unservedLaunch: 5 })], runner: { launch: 6 } });
     const runnerId = `${prefix}-${first}-6`;
-    expect(await settle(world, { outcome: 'idle', runnerId })).toMatchObject({ kind: 'ended', held: true });
-    expect(world.ledger.job(first)).toMatchObject({ held: true, reason: 'held', unserved: 6 });
+    expect(await settle(world, { outcome: 'idle', runnerId })).toMatchObject({ kind: 'ended', parked: true });
+    expect(world.ledger.job(first)).toMatchObject({ parked: true, reason: 'parked', unserved: 6 });
     expect(launched(world)).toEqual([]);
   });
 
@@ -290,7 +330,7 @@ describe('the place of a runner that is over', () => {
     const world = begin({ profiles: [aProfile({ maxRunners: 1 })], runner: { busyJobId: first } });
     world.ledger.putJob(aJobRecord({ launches: 1, state: 'completed' }));
     wait(world, '2');
-    await world.ledger.holdScope('acme', { until: world.clock.now() + minute, reason: 'suspended' });
+    await world.ledger.holdScope('acme', { until: world.clock.now() + minute, note: 'suspended' });
     wait(world, '3', 'octo/toy');
     expect(await settle(world)).toMatchObject({ letIn: 1 });
     expect(launched(world)).toEqual(['3 1']);
@@ -299,7 +339,7 @@ describe('the place of a runner that is over', () => {
   test('comes back when its profile is gone from the settings', async () => {
     const world = begin({ profiles: [aProfile({ name: 'other', labels: ['other'] })] });
     expect(await settle(world)).toMatchObject({ kind: 'ended', letIn: 0 });
-    expect(await world.ledger.countLeases('small')).toBe(0);
+    expect(world.ledger.countLeases('small')).toBe(0);
   });
 });
 
@@ -312,36 +352,35 @@ describe('starts that fail', () => {
     const runnerId = `${prefix}-${first}-${launch}`;
     world.ledger.putRunner(aLaunchedRunner({ runnerId, launch }));
     await settle(world, { outcome, runnerId });
-    return world.ledger.profiles.get('small');
+    return breakerOf(world);
   };
 
   test("open the profile's breaker when three come in a row", async () => {
     const world = fakeWorld({ jobs: [aJobRecord({ launches: 3 })] });
     expect(await fail(world, 1)).toMatchObject({ failures: 1 });
-    expect((await fail(world, 2, 'no-claim'))?.breakerUntil).toBeUndefined();
-    expect(await fail(world, 3)).toMatchObject({ failures: 3, breakerUntil: after(minute) });
+    expect((await fail(world, 2, 'no-claim')).until).toBeUndefined();
+    expect(await fail(world, 3)).toMatchObject({ failures: 3, until: after(minute) });
   });
 
   test('while it is open are not counted: they were begun before', async () => {
     const world = fakeWorld({ jobs: [aJobRecord({ launches: 6 })] });
     for (const launch of [1, 2, 3]) await fail(world, launch);
     for (const launch of [4, 5, 6]) {
-      expect(await fail(world, launch)).toMatchObject({ failures: 3, breakerUntil: after(minute) });
+      expect(await fail(world, launch)).toMatchObject({ failures: 3, until: after(minute) });
     }
   });
 
-  test('let nobody in by a healthy end while it is open, and one once its pause is over', async () => {
+  test('let nobody in by a healthy end while the breaker is open, and one once its pause is over', async () => {
     const letIn = async (passed: number) => {
-      const world = begin({ runner: { busyJobId: 'stolen-for' } });
+      const world = begin();
       for (const id of ['2', '3']) wait(world, id);
-      const leases = await world.ledger.countLeases('small');
-      world.ledger.profiles.set('small', { leases, failures: 3, breakerUntil: after(minute) });
+      await world.ledger.changeBreaker(
+        { profile: 'small', scope: 'acme' },
+        { revision: 0, failures: 3, until: after(minute) },
+      );
       world.clock.turn(passed);
-      // A runner that had listened closes it: here the end itself is kept from doing so.
-      return settleTask(aStoppedTask({ exitCode: 0 }), {
-        ...world.ports,
-        noteGoodStart: async () => Promise.resolve(),
-      });
+      // A runner that had listened closes it: of one that Spot took nobody knows.
+      return settleTask(aStoppedTask({ awsFault: 'spot-interruption', exitCode: 69 }), world.ports);
     };
     expect(await letIn(minute - 1)).toMatchObject({ letIn: 0 });
     expect(await letIn(minute)).toMatchObject({ letIn: 1 });
@@ -354,19 +393,24 @@ describe('starts that fail', () => {
       expect(world.ledger.job(first)).toMatchObject({
         unserved: 0,
         unservedLaunch: launch,
-        held: false,
+        parked: false,
         reason: 'backing-off',
         notBefore: after(minute),
-        note: `its runner ended: ${launch % 2 === 0 ? 'no-claim' : 'failed-to-start'}`,
+        note: expect.stringMatching(
+          launch % 2 === 0
+            ? /^its runner ended: no-claim \(.*exit 65/
+            : /^its runner ended: failed-to-start \(.*exit 74/,
+        ),
       });
     }
   });
 
-  test('because GitHub refused the registration count for both: it may be this job, or all', async () => {
+  test('because GitHub refused the registration are no fault of the job, and make the next launch use another token', async () => {
     const world = begin();
     expect(await settle(world, { outcome: 'registration-refused' })).toMatchObject({ letIn: 0 });
-    expect(world.ledger.job(first)).toMatchObject({ unserved: 1, reason: 'backing-off' });
-    expect(world.ledger.profiles.get('small')?.failures).toBe(1);
+    expect(world.ledger.job(first)).toMatchObject({ unserved: 0, reason: 'backing-off', notBefore: after(minute) });
+    expect(await breakerOf(world)).toMatchObject({ failures: 1 });
+    expect(await world.ledger.readScope('acme')).toMatchObject({ tokenRefusedAt: after(0) });
     expect(world.github.calls).toEqual([]);
   });
 
@@ -376,40 +420,105 @@ describe('starts that fail', () => {
     const runnerId = `${prefix}-${first}-2`;
     world.ledger.putRunner(aLaunchedRunner({ runnerId, launch: 2, deregisteredAt: after(0) }));
     expect(await settle(world, { outcome: 'ended-without-a-job', runnerId })).toMatchObject({ ending: 'reaped' });
-    expect(world.ledger.profiles.get('small')?.failures).toBe(1);
+    expect(await breakerOf(world)).toMatchObject({ failures: 1 });
   });
 
   test('leave the count of those that ended without a job as it is', async () => {
     const world = fakeWorld({ jobs: [aJobRecord({ launches: 6, unserved: 5, unservedLaunch: 5 })] });
     await fail(world, 6);
-    expect(world.ledger.job(first)).toMatchObject({ unserved: 5, held: false, notBefore: after(minute) });
+    expect(world.ledger.job(first)).toMatchObject({ unserved: 5, parked: false, notBefore: after(minute) });
   });
 
-  test('are also those of a warm runner that listened and gave up: no job slows its successors down', async () => {
+  test('are also those of a runner that gave up before a job, warm or not', async () => {
     const runnerId = `${prefix}-w0-1-0`;
     const warm = begin({ runner: { runnerId, jobId: undefined, launch: undefined } });
     await settle(warm, { outcome: 'ended-without-a-job', runnerId });
-    expect(warm.ledger.profiles.get('small')?.failures).toBe(1);
+    expect(await breakerOf(warm)).toMatchObject({ failures: 1 });
     const ofAJob = begin();
     await settle(ofAJob, { outcome: 'ended-without-a-job' });
-    expect(ofAJob.ledger.profiles.get('small')?.failures).toBe(0);
+    expect(await breakerOf(ofAJob)).toMatchObject({ failures: 1 });
+    expect(ofAJob.ledger.job(first)).toMatchObject({ unserved: 0 });
   });
 
   test('are forgotten as soon as one runner has listened', async () => {
     const world = fakeWorld({ jobs: [aJobRecord({ launches: 3 })] });
     for (const launch of [1, 2, 3]) await fail(world, launch);
-    const profile = await fail(world, 4, 'idle');
-    expect(profile).toMatchObject({ failures: 0 });
-    expect(profile?.breakerUntil).toBeUndefined();
+    const breaker = await fail(world, 4, 'idle');
+    expect(breaker).toMatchObject({ failures: 0 });
+    expect(breaker.until).toBeUndefined();
   });
 
-  test('are not those whose claim was taken back, or whose Spot machine went', async () => {
-    const world = begin({ runner: { revoked: true } });
-    await settle(world, { outcome: 'no-claim' });
-    const spot = begin();
-    await settleTask(aStoppedTask({ stopCode: 'SpotInterruption', exitCode: 69 }), spot.ports);
-    expect(world.ledger.profiles.get('small')?.failures).toBe(0);
-    expect(spot.ledger.profiles.get('small')?.failures).toBe(0);
+  test('are not those whose claim was taken back, whose Spot machine went, or that AWS did not start', async () => {
+    const revoked = begin({ runner: { revoked: true } });
+    await settle(revoked, { outcome: 'no-claim' });
+    expect(await breakerOf(revoked)).toMatchObject({ failures: 0 });
+    for (const end of [
+      { awsFault: 'spot-interruption', exitCode: 69 },
+      { awsFault: 'start-failure', exitCode: undefined, started: false },
+      { awsFault: 'no-capacity', exitCode: undefined, started: false },
+    ] as const) {
+      const world = begin();
+      await settleTask(aStoppedTask(end), world.ports);
+      expect(await breakerOf(world)).toMatchObject({ failures: 0 });
+      expect(world.ledger.job(first)).toMatchObject({ unserved: 0, parked: false });
+    }
+  });
+
+  test('by AWS say in the record of the job what AWS said', async () => {
+    const world = begin();
+    const reason = 'Timeout waiting for network interface provisioning to complete.';
+    await settleTask(
+      aStoppedTask({
+        awsFault: 'start-failure',
+        stopCode: 'TaskFailedToStart',
+        exitCode: undefined,
+        started: false,
+        reason,
+      }),
+      world.ports,
+    );
+    expect(world.ledger.job(first)).toMatchObject({
+      note: `its runner ended: not-started-by-aws (TaskFailedToStart, no exit code, ${reason})`,
+    });
+  });
+
+  test('are also those of a task that never started until the reaper stopped it', async () => {
+    const world = begin({ runner: { deregisteredAt: after(0) } });
+    const task = aStoppedTask({ stopCode: 'UserInitiated', exitCode: undefined, started: false });
+    expect(await settleTask(task, world.ports)).toMatchObject({ ending: 'failed-to-start', letIn: 0 });
+    expect(await breakerOf(world)).toMatchObject({ failures: 1 });
+    expect(world.ledger.job(first)).toMatchObject({ unserved: 0 });
+  });
+});
+
+describe('the top-up after an end', () => {
+  test('is asked for with when the pool was served, if the runner had a job', async () => {
+    const asked: unknown[] = [];
+    const topUp: FakeWorld['ports']['topUp'] = async (one) => {
+      asked.push(one.profile.name, one.served);
+      return 3;
+    };
+    const busy = begin({ runner: { busyJobId: first, busyAt: after(-minute) } });
+    expect(await settleTask(aStoppedTask(), { ...busy.ports, topUp })).toMatchObject({ letIn: 3 });
+    const idle = begin();
+    await settleTask(aStoppedTask({ exitCode: exitCodeOf('idle') }), { ...idle.ports, topUp });
+    expect(asked).toEqual(['small', [{ pool: 'small@acme', at: after(-minute) }], 'small', []]);
+  });
+
+  test('lets the parked jobs of the pool in when the runner had a job', async () => {
+    const world = begin({ runner: { busyJobId: 'x', busyAt: after(0) } });
+    const parked = { parked: true, unserved: 6, parkedAt: after(-minute) };
+    world.ledger.putJob(aJobRecord({ launches: 6, ...parked }));
+    world.ledger.putJob(aJobRecord({ launches: 6, ...parked, job: { id: '2' } }));
+    expect(await settle(world)).toMatchObject({ letIn: 2 });
+    expect(launched(world)).toEqual(['2 7', `${first} 7`]);
+  });
+
+  test('that fails is told, after the place came back', async () => {
+    const world = begin({ runner: { busyJobId: first } });
+    const topUp = async () => Promise.reject(new Error('the table is throttled'));
+    await expect(settleTask(aStoppedTask(), { ...world.ports, topUp })).rejects.toThrow('the table is throttled');
+    expect(world.ledger.countLeases('small')).toBe(0);
   });
 });
 
@@ -441,7 +550,7 @@ describe('the registration of a runner that is over', () => {
         kind: 'ended',
         registration: `left to the sweep: GET /somewhere: ${kind}`,
       });
-      expect(await world.ledger.countLeases('small')).toBe(0);
+      expect(world.ledger.countLeases('small')).toBe(0);
     },
   );
 });

@@ -46,7 +46,7 @@ describe('a delivery', () => {
     expect(await receiveDelivery(request(), world.ports)).toEqual({
       status: 202,
       verdict: 'launch',
-      reason: 'queued',
+      note: 'queued',
       profile: 'small',
       job: '289782451',
       repository: 'Codertocat/Hello-World',
@@ -62,11 +62,14 @@ describe('a delivery', () => {
     await receiveDelivery(request(exampleOf('completed')), world.ports);
     expect(world.queues.events).toMatchObject([
       {
-        kind: 'completed',
-        at: '2021-08-05T10:38:16.000Z',
-        runnerName: 'GitHub Actions 5',
-        conclusion: 'failure',
-        delivery: 'guid-1',
+        version: 2,
+        sighting: {
+          state: 'completed',
+          completedAt: '2021-08-05T10:38:16.000Z',
+          runnerName: 'GitHub Actions 5',
+          conclusion: 'failure',
+          by: 'guid-1',
+        },
       },
     ]);
     expect(world.queues.launches).toEqual([]);
@@ -75,13 +78,15 @@ describe('a delivery', () => {
   test('of a job in progress tells when it started', async () => {
     const world = aWorld();
     await receiveDelivery(request(exampleOf('in_progress')), world.ports);
-    expect(world.queues.events).toMatchObject([{ kind: 'in_progress', at: '2021-06-15T19:22:27.000Z' }]);
+    expect(world.queues.events).toMatchObject([
+      { sighting: { state: 'in_progress', startedAt: '2021-06-15T19:22:27.000Z' } },
+    ]);
   });
 
-  test('of a job that waits for an approval tells so, at the moment it came', async () => {
+  test('of a job that waits for an approval tells so', async () => {
     const world = aWorld();
     await receiveDelivery(request(exampleOf('waiting')), world.ports);
-    expect(world.queues.events).toMatchObject([{ kind: 'blocked', at: world.clock.iso() }]);
+    expect(world.queues.events).toMatchObject([{ sighting: { state: 'blocked' } }]);
     nothingSent({ ...world, queues: { ...world.queues, events: [] } });
   });
 
@@ -100,7 +105,7 @@ describe('a delivery', () => {
     expect(await receiveDelivery(request(), world.ports)).toEqual({
       status: 202,
       verdict: 'ignore',
-      reason: "owner codertocat is not one of this fleet's",
+      note: "owner codertocat is not one of this fleet's",
       job: '289782451',
       repository: 'Codertocat/Hello-World',
     });
@@ -111,7 +116,7 @@ describe('a delivery', () => {
     const world = aWorld({ profiles: [aProfile({ labels: ['other'], publicRepositories: true })] });
     const body = exampleOf('in_progress').replace('"my runner"', `"${prefix}-1-1"`);
     expect(await receiveDelivery(request(body), world.ports)).toMatchObject({ status: 202, verdict: 'track' });
-    expect(world.queues.events).toMatchObject([{ runnerName: `${prefix}-1-1` }]);
+    expect(world.queues.events).toMatchObject([{ sighting: { runnerName: `${prefix}-1-1` } }]);
   });
 
   test.each(['ping', 'installation', 'installation_repositories', 'push'])(
@@ -162,12 +167,12 @@ describe('a delivery', () => {
       415,
       /"application\/json"/,
     ],
-  ])('%s is refused, and says what must be', async (_, given, status, reason) => {
+  ])('%s is refused, and says what must be', async (_, given, status, note) => {
     const world = aWorld();
     expect(await receiveDelivery(given, world.ports)).toEqual({
       status,
       verdict: 'refuse',
-      reason: expect.stringMatching(reason),
+      note: expect.stringMatching(note),
     });
     nothingSent(world);
   });
@@ -199,8 +204,8 @@ describe('the webhook secret', () => {
     expect(await receiveDelivery(request(), { ...world.ports, readSecrets })).toEqual({
       status: 503,
       verdict: 'refuse',
-      reason: 'the webhook secret is not set up',
-      note: '/webhook-secret must hold a secret',
+      note: 'the webhook secret is not set up',
+      detail: '/webhook-secret must hold a secret',
     });
     nothingSent(world);
   });

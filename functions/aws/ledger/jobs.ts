@@ -1,150 +1,62 @@
-import type { ExplainedWait, JobNews, RecordedJob, UnservedLaunch } from '../../contracts/between-rooms/job-news.ts';
-import type { Job } from '../../contracts/between-rooms/job.ts';
-import {
-  decodeJobRecord,
-  jobOrder,
-  recordVersion,
-  type JobRecord,
-} from '../../contracts/between-rooms/ledger-records.ts';
+import { decodeJobRecord, recordVersion, type JobRecord } from '../../contracts/between-rooms/ledger-records.ts';
 import { askedForMs } from '../../contracts/with-infra/limits.ts';
-import { decodeEach, last, type Table } from './table.ts';
+import type { Ledger } from '../../fleet/ledger.ts';
+import { absent, absentOr, below, is, isCount, present } from './condition.ts';
+import { decodeEach, last, type Change, type Item, type Table } from './table.ts';
 
-/** GitHub keeps a job waiting for a day at most; a week more is for whoever asks what happened. */
+/** GitHub keeps a job waiting for a day at most. For a week more people may ask what happened. */
 const keptSeconds = 8 * 24 * 3600;
 
-export type JobLedger = {
-  /** Moves a job forward to what the news says, never back. */
-  readonly recordJob: (job: Job, news: JobNews) => Promise<RecordedJob>;
-  readonly readJob: (jobId: string) => Promise<JobRecord | undefined>;
-  /** Says why a job waits. Does nothing when it no longer does. */
-  readonly explainWait: (jobId: string, wait: ExplainedWait) => Promise<void>;
-  /** Takes it upon the caller to ask for a launch: of all who would at the same time, one does. */
-  readonly askLaunch: (jobId: string, launch: number) => Promise<boolean>;
-  /** Ends our own care for a job that still waits. */
-  readonly giveUpJob: (job: JobRecord, state: 'refused' | 'expired', note: string) => Promise<boolean>;
-  /** Counts a launch that served nobody, with what follows from it; false when it was counted or the job moved on. */
-  readonly raiseUnserved: (job: JobRecord, raise: UnservedLaunch) => Promise<boolean>;
-  /** Puts a waiting job into another pool: its profile was renamed or now fits better. */
-  readonly moveJob: (job: JobRecord, to: { readonly pool: string; readonly profile: string }) => Promise<boolean>;
-  readonly listWaiting: () => Promise<readonly JobRecord[]>;
-  readonly listBlocked: () => Promise<readonly JobRecord[]>;
-  readonly listWaitingPools: (profile: string) => Promise<readonly string[]>;
-  readonly listWaitingJobs: (pool: string, limit: number) => Promise<readonly JobRecord[]>;
-};
+type JobLedger = Pick<
+  Ledger,
+  | 'readJob'
+  | 'changeJob'
+  | 'explainWait'
+  | 'askLaunch'
+  | 'rememberJob'
+  | 'listWaiting'
+  | 'listBlocked'
+  | 'listWaitingPools'
+  | 'listWaitingJobs'
+>;
 
 export function jobLedger(table: Table, now: () => number): JobLedger {
-  const timestamp = (): string => new Date(now()).toISOString();
-
-  async function readJob(jobId: string): Promise<JobRecord | undefined> {
-    const item = await table.read(keyOf(jobId));
-    return item && decodeJobRecord(item);
-  }
-
   return {
-    readJob,
-    recordJob: async (job, news) => {
-      const at = timestamp();
-      const order = jobOrder(job.attempt, news.state);
-      const open = news.state === 'waiting' ? 'job' : news.state === 'blocked' ? 'blocked' : undefined;
-      // What earlier launches came to says nothing about a wait that begins.
-      const remove = open === undefined ? [...noLongerWaiting, 'note'] : ['held', 'unserved', 'unservedLaunch'];
-      const set = {
-        version: recordVersion,
-        ...news,
-        order,
-        job,
-        decidedAt: at,
-        expiresAt: Math.floor(now() / 1000) + keptSeconds,
-        ...(open && { open, openKey: openKeyOf(news.pool, job) }),
-        ...(news.state === 'waiting' && { waitingSince: at }),
-        ...(news.state === 'blocked' && { wasBlocked: true }),
-      };
-      const changed = await table.change({
-        id: keyOf(job.id),
-        set,
-        setOnce: { seenAt: at },
-        remove,
-        when: 'attribute_not_exists(#id) OR #order < :order',
-        values: { order },
-      });
-      if (changed === undefined) {
-        const known = await readJob(job.id);
-        if (known === undefined) throw new Error(`job ${job.id} was in the ledger and is gone`);
-        return { before: known, record: known, moved: false };
-      }
-      const before = changed.before && decodeJobRecord(changed.before);
-      const kept = Object.entries(changed.before ?? {}).filter(([name]) => !remove.includes(name));
-      const record = decodeJobRecord({ ...Object.fromEntries(kept), seenAt: before?.seenAt ?? at, ...set });
-      return { before, record, moved: true };
+    readJob: async (jobId) => {
+      const item = await table.read(jobKeyOf(jobId));
+      return item && decodeJobRecord(item);
     },
-    explainWait: async (jobId, { reason, note, notBefore }) => {
-      await table.change({
-        id: keyOf(jobId),
-        set: {
-          reason,
-          note,
-          decidedAt: timestamp(),
-          notBefore: notBefore === undefined ? undefined : new Date(notBefore).toISOString(),
-        },
+    changeJob: async (before, after) => {
+      const { done } = await table.change(jobChange(before, after, now()));
+      return done;
+    },
+    explainWait: async (jobId, { reason, note, until }) => {
+      const notBefore = until === undefined ? undefined : new Date(until).toISOString();
+      await table.change<JobRecord>({
+        id: jobKeyOf(jobId),
+        set: { reason, note, decidedAt: new Date(now()).toISOString(), notBefore },
         remove: ['askedAt'],
-        when: '#state = :waiting',
-        values: { waiting: 'waiting' },
+        when: { state: is('waiting') },
       });
     },
     askLaunch: async (jobId, launch) => {
-      const changed = await table.change({
-        id: keyOf(jobId),
-        set: { askedAt: timestamp() },
-        when: [
-          '#state = :waiting',
-          launch === 1 ? 'attribute_not_exists(#launches)' : '#launches = :before',
-          '(attribute_not_exists(#askedAt) OR #askedAt < :longAgo)',
-        ].join(' AND '),
-        values: {
-          waiting: 'waiting',
-          longAgo: new Date(now() - askedForMs).toISOString(),
-          ...(launch > 1 && { before: launch - 1 }),
+      const { done } = await table.change<JobRecord>({
+        id: jobKeyOf(jobId),
+        set: { askedAt: new Date(now()).toISOString() },
+        when: {
+          state: is('waiting'),
+          launches: isCount(launch - 1),
+          askedAt: absentOr(below(new Date(now() - askedForMs).toISOString())),
         },
       });
-      return changed !== undefined;
+      return done;
     },
-    giveUpJob: async ({ job }, state, note) => {
-      const changed = await table.change({
-        id: keyOf(job.id),
-        set: { state, note, order: jobOrder(job.attempt, state), decidedAt: timestamp() },
-        remove: noLongerWaiting,
-        when: '#state = :waiting',
-        values: { waiting: 'waiting' },
+    rememberJob: async (jobId) => {
+      await table.change<JobRecord>({
+        id: jobKeyOf(jobId),
+        set: { expiresAt: expiry(now()) },
+        when: { job: present },
       });
-      return changed !== undefined;
-    },
-    raiseUnserved: async ({ job, pool }, { launch, unserved, held, notBefore, note }) => {
-      const changed = await table.change({
-        id: keyOf(job.id),
-        set: {
-          unserved,
-          unservedLaunch: launch,
-          held,
-          notBefore: notBefore === undefined ? undefined : new Date(notBefore).toISOString(),
-          reason: held ? 'held' : 'backing-off',
-          // Last in its pool: whoever asks for the oldest few must find those that can be launched.
-          ...(held && { openKey: openKeyOf(pool, job, held) }),
-          note,
-          decidedAt: timestamp(),
-        },
-        when: '#state = :waiting AND #pool = :pool AND (attribute_not_exists(#unservedLaunch) OR #unservedLaunch < :launch)',
-        values: { waiting: 'waiting', pool, launch },
-      });
-      return changed !== undefined;
-    },
-    moveJob: async ({ job, held, pool: from }, { pool, profile }) => {
-      const changed = await table.change({
-        id: keyOf(job.id),
-        set: { pool, profile, openKey: openKeyOf(pool, job, held) },
-        when: '#state = :waiting AND #pool = :from',
-        values: { waiting: 'waiting', from },
-      });
-      return changed !== undefined;
     },
     listWaiting: async () => decodeEach(await table.listOpen('job'), decodeJobRecord),
     listBlocked: async () => decodeEach(await table.listOpen('blocked'), decodeJobRecord),
@@ -152,25 +64,91 @@ export function jobLedger(table: Table, now: () => number): JobLedger {
       const pools: string[] = [];
       const to = `${profile}@${last}`;
       for (let from = `${profile}@`; ;) {
-        const [next] = await table.listOpen('job', { from, to, limit: 1 });
-        if (next === undefined) return pools;
-        const [pool = ''] = String(next['openKey']).split('|', 1);
+        const [first] = await table.listOpen('job', { from, to, limit: 1 });
+        if (first === undefined) return pools;
+        const [pool] = groupOf(first);
         pools.push(pool);
         from = `${pool}|${last}`;
       }
     },
-    listWaitingJobs: async (pool, limit) =>
-      decodeEach(await table.listOpen('job', { from: `${pool}|`, to: `${pool}|${last}`, limit }), decodeJobRecord),
+    listWaitingJobs: async (pool, { ofEach, repositories }) => {
+      const groups = new Map<string, Item[]>();
+      const to = `${pool}|${last}`;
+      for (let from = `${pool}|`; ;) {
+        const page = await table.listOpen('job', { from, to, limit: ofEach });
+        for (const [group, items] of Map.groupBy(page, (item) => groupOf(item)[1])) {
+          groups.set(group, [...(groups.get(group) ?? []), ...items].slice(0, ofEach));
+        }
+        const end = page.at(-1);
+        const [, group] = groupOf(end);
+        const isWhole = groups.get(group)?.length === ofEach;
+        const hasAll = groups.size > repositories || (groups.size === repositories && isWhole);
+        if (end === undefined || page.length < ofEach || hasAll) {
+          return decodeEach([...groups.values()].slice(0, repositories).flat(), decodeJobRecord);
+        }
+        // The page may end in the middle of a repository.
+        from = isWhole ? `${pool}|${group}|${last}` : `${String(end['openKey'])}${next}`;
+      }
+    },
   };
 }
 
-/** What is said of a job while it waits is over with the waiting. */
-const noLongerWaiting = ['open', 'openKey', 'notBefore', 'askedAt', 'reason'];
+/** Writes what differs between two records, on condition that the ledger still holds the job as it was read. */
+export function jobChange(before: JobRecord | undefined, after: JobRecord, now: number): Change<JobRecord> {
+  const { seenAt, ...rest } = after;
+  const names = Object.keys({ ...before, ...rest }) as (keyof JobRecord)[];
+  // The first release knows a job without launches by the attribute that is absent: it may come back by a rollback.
+  const isUntold = (value: unknown): boolean => before === undefined && (value === 0 || value === false);
+  const differing = names.filter((name) => !isSame(before?.[name], after[name]) && !isUntold(after[name]));
+  const open = after.state === 'waiting' ? 'job' : after.state === 'blocked' ? 'blocked' : undefined;
+  return {
+    id: jobKeyOf(after.job.id),
+    set: {
+      ...Object.fromEntries(differing.map((name) => [name, after[name]])),
+      version: recordVersion,
+      expiresAt: expiry(now),
+      open,
+      openKey: open && openKeyOf(after),
+    },
+    setOnce: { seenAt },
+    remove: [
+      ...differing.filter((name) => after[name] === undefined),
+      ...(open === undefined ? (['open', 'openKey'] as const) : []),
+    ],
+    when:
+      before === undefined
+        ? { order: absent }
+        : {
+            order: is(before.order),
+            pool: is(before.pool),
+            launches: isCount(before.launches),
+            unservedLaunch: isCount(before.unservedLaunch),
+          },
+  };
+}
 
-export function keyOf(jobId: string): string {
+export function jobKeyOf(jobId: string): string {
   return `job#${jobId}`;
 }
 
-function openKeyOf(pool: string, job: Job, held = false): string {
-  return `${pool}|${held ? '~' : ''}${job.createdAt}|${job.id}`;
+function expiry(now: number): number {
+  return Math.floor(now / 1000) + keptSeconds;
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** By pool, then by repository, then oldest first, so that a list can be cut in each. Parked jobs stand behind the others. */
+export function openKeyOf({ pool, parked, job }: JobRecord): string {
+  return `${pool}|${parked ? '~' : ''}${job.repository.id}|${job.createdAt}|${job.id}`;
+}
+
+/** Behind a key, and before every other that follows it. */
+const next = '\u0000';
+
+/** Pool and repository of a waiting job. The first release left the repository out: there each job is a group of its own. */
+function groupOf(item: Item | undefined): [string, string] {
+  const [pool = '', group = ''] = String(item?.['openKey']).split('|');
+  return [pool, group];
 }

@@ -1,51 +1,49 @@
 import type { Repository } from '../../contracts/between-rooms/job.ts';
 import { decodeRepositoryRecord, type RepositoryRecord } from '../../contracts/between-rooms/ledger-records.ts';
+import type { Ledger } from '../../fleet/ledger.ts';
+import { present } from './condition.ts';
 import { decodeEach, type Table } from './table.ts';
 
-/** A repository without a job for so long is not asked any more. */
+/** A repository is forgotten this long after its last job. */
 const keptSeconds = 30 * 24 * 3600;
-/** How often a repository's record is written at most, by one function instance. */
+/** One function instance writes a repository's record at most this often. */
 const notedEveryMs = 10 * 60_000;
 
-export type RepositoryLedger = {
-  /** Remembers that a repository has jobs for this fleet. */
-  readonly noteRepository: (repository: Repository) => Promise<void>;
-  readonly noteAsked: (repositoryId: string) => Promise<void>;
-  readonly listRepositories: () => Promise<readonly RepositoryRecord[]>;
-};
+/** The item's own key is called `id`. */
+type RepositoryItem = Omit<RepositoryRecord, 'id'> & { readonly repositoryId: string };
 
-export function repositoryLedger(table: Table, now: () => number): RepositoryLedger {
+export function repositoryLedger(
+  table: Table,
+  now: () => number,
+): Pick<Ledger, 'noteRepository' | 'noteAsked' | 'listRepositories'> {
   const noted = new Map<string, number>();
   return {
-    noteRepository: async (repository) => {
-      const before = noted.get(repository.id);
+    noteRepository: async ({ id, fullName, ownerType, private: isPrivate }: Repository) => {
+      const before = noted.get(id);
       if (before !== undefined && now() - before < notedEveryMs) return;
-      await table.change({
-        id: `repo#${repository.id}`,
+      await table.change<RepositoryItem>({
+        id: `repo#${id}`,
         set: {
-          ...withoutId(repository),
-          repositoryId: repository.id,
+          fullName,
+          ownerType,
+          private: isPrivate,
+          repositoryId: id,
           seenAt: new Date(now()).toISOString(),
           expiresAt: Math.floor(now() / 1000) + keptSeconds,
           open: 'repo',
-          openKey: repository.fullName.toLowerCase(),
+          openKey: fullName.toLowerCase(),
         },
       });
-      noted.set(repository.id, now());
+      noted.set(id, now());
     },
     noteAsked: async (repositoryId) => {
-      await table.change({
+      await table.change<RepositoryItem>({
         id: `repo#${repositoryId}`,
         set: { askedAt: new Date(now()).toISOString() },
-        when: 'attribute_exists(#id)',
+        when: { repositoryId: present },
       });
     },
     listRepositories: async () =>
       decodeEach(await table.listOpen('repo'), (item) => decodeRepositoryRecord({ ...item, id: item['repositoryId'] })),
   };
-}
-
-// The item's own key is called id.
-function withoutId({ fullName, ownerType, private: isPrivate }: Repository): object {
-  return { fullName, ownerType, private: isPrivate };
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   ConditionalCheckFailedException,
@@ -7,6 +8,7 @@ import {
   TransactionInProgressException,
 } from '@aws-sdk/client-dynamodb';
 import {
+  BatchGetCommand,
   DeleteCommand,
   DynamoDBDocumentClient,
   GetCommand,
@@ -15,43 +17,70 @@ import {
   UpdateCommand,
   type TransactWriteCommandInput,
 } from '@aws-sdk/lib-dynamodb';
+import { unmarshall } from '@aws-sdk/util-dynamodb';
 import { openIndex } from '../../contracts/with-infra/table-shape.ts';
-import { clientOptions } from '../requests.ts';
 import { messageOf } from '../../contracts/with-github/errors.ts';
+import { clientOptions } from '../requests.ts';
+import { conditionExpression, present, type Condition } from './condition.ts';
+import { together, type Result } from '../together.ts';
 
 export type Item = Readonly<Record<string, unknown>>;
 
-/** One item's change. Attributes are named as they are; in `when` a name is written `#name` and a value `:name`. */
-type Change = {
+/** A record as its item holds it: with a key, its place in the sparse index, and its time to live in seconds. */
+type Stored<R> = R & {
   readonly id: string;
-  readonly set?: Readonly<Record<string, unknown>>;
-  /** Set only where the item has no such attribute yet. */
-  readonly setOnce?: Readonly<Record<string, unknown>>;
-  readonly remove?: readonly string[];
-  readonly add?: Readonly<Record<string, number>>;
-  readonly when?: string;
-  readonly values?: Readonly<Record<string, unknown>>;
+  readonly open?: string;
+  readonly openKey?: string;
+  readonly expiresAt?: number;
 };
 
-export type Act =
-  | { readonly kind: 'change'; readonly change: Change; readonly table?: string }
-  | { readonly kind: 'put'; readonly item: Item; readonly table?: string }
-  | { readonly kind: 'remove'; readonly id: string; readonly table?: string }
-  | { readonly kind: 'check'; readonly change: Pick<Change, 'id' | 'when' | 'values'> };
+/** One item's change. */
+export type Change<R> = {
+  readonly id: string;
+  /** An undefined value is left as it is. */
+  readonly set?: Partial<Stored<R>>;
+  /** Set only where the item has no such attribute yet. */
+  readonly setOnce?: Partial<Stored<R>>;
+  readonly remove?: readonly (keyof Stored<R>)[];
+  readonly add?: { readonly [K in keyof R]?: number };
+  readonly when?: Condition<Stored<R>>;
+};
 
-/** Which act of a transaction stood in the way, by its place; undefined when all were done. */
-type Hindrance = { readonly failed: readonly number[] } | undefined;
+type AnyChange = Change<Record<string, unknown>>;
+
+/** One part of a transaction. `table` names another table than the ledger. */
+export type Act =
+  | { readonly kind: 'change'; readonly change: AnyChange }
+  | { readonly kind: 'put'; readonly item: Item; readonly table?: string }
+  | { readonly kind: 'remove'; readonly id: string; readonly table?: string; readonly mustExist?: boolean }
+  | { readonly kind: 'check'; readonly change: Pick<AnyChange, 'id' | 'when'> };
+
+/** A part of a transaction that changes a record of a type, or checks one. */
+export function changeOf<R>(change: Change<R>): Act {
+  return { kind: 'change', change: change as unknown as AnyChange };
+}
+
+export function checkOf<R>(change: Pick<Change<R>, 'id' | 'when'>): Act {
+  return { kind: 'check', change: change as unknown as AnyChange };
+}
+
+/** The names of the acts whose condition did not hold; undefined when all were done. */
+export type Hindrance = ReadonlySet<string> | undefined;
+
+type Changed =
+  /** The item as it is now. */
+  | { readonly done: true; readonly item: Item }
+  /** The condition did not hold. The item as it is; undefined when there is none. */
+  | { readonly done: false; readonly item: Item | undefined };
 
 export type Table = {
   /** Reads consistently. */
   readonly read: (id: string) => Promise<Item | undefined>;
-  /** @returns the item before and after, or undefined when the condition did not hold */
-  readonly change: (change: Change) => Promise<{ readonly before: Item | undefined } | undefined>;
-  /** @returns what the change made of the attributes it touched, or undefined when the condition did not hold */
-  readonly changeAndTell: (change: Change) => Promise<Item | undefined>;
-  readonly remove: (id: string, when?: Pick<Change, 'when' | 'values'>) => Promise<boolean>;
-  readonly transact: (acts: readonly Act[]) => Promise<Hindrance>;
-  /** Reads the sparse index, oldest first: candidates only, for an index lags. */
+  readonly change: <R>(change: Change<R>) => Promise<Changed>;
+  readonly remove: (id: string) => Promise<boolean>;
+  /** All or nothing. The acts have names, which tell the caller which act stood in the way. */
+  readonly transact: (acts: Readonly<Record<string, Act>>) => Promise<Hindrance>;
+  /** Reads the sparse index, in the order of its keys: candidates only, for an index lags. */
   readonly listOpen: (open: string, range?: OpenRange) => Promise<readonly Item[]>;
 };
 
@@ -64,11 +93,18 @@ type OpenRange = {
 /** Sorts behind every name there can be. */
 export const last = '\uffff';
 
+/** The most acts in a transaction. https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html */
+export const mostActs = 100;
+/** The most items in a BatchGetItem. */
+const mostReads = 100;
 /**
- * Everything that starts or ends a runner of a profile meets at the profile's item, and a transaction shuts others out
- * for some milliseconds. DynamoDB leaves trying again to the caller: so often, with pauses that grow to a second.
+ * How often a write is tried that meets another one. All that starts or ends a runner of a profile meets at the profile's item, and a
+ * transaction shuts others out for some milliseconds. DynamoDB leaves trying again to the caller.
  */
 const conflictRetries = 20;
+const leastPauseMs = 20;
+const spreadMs = 200;
+const longestSpreadMs = 1500;
 
 export function table(
   name: string,
@@ -76,57 +112,69 @@ export function table(
     marshallOptions: { removeUndefinedValues: true },
   }),
 ): Table {
-  async function update(change: Change, ReturnValues: 'ALL_OLD' | 'UPDATED_NEW'): Promise<Item | undefined | null> {
-    try {
-      const { Attributes } = await throughConflicts(async () =>
-        client.send(
-          new UpdateCommand({ TableName: name, Key: { id: change.id }, ReturnValues, ...expressionOf(change) }),
-        ),
-      );
-      return Attributes;
-    } catch (error) {
-      if (error instanceof ConditionalCheckFailedException) return null;
-      throw error;
+  async function readAll(ids: readonly string[]): Promise<Result<Item | undefined>[]> {
+    const [only = ''] = ids;
+    if (ids.length === 1) {
+      const { Item } = await client.send(new GetCommand({ TableName: name, Key: { id: only }, ConsistentRead: true }));
+      return [Item];
     }
+    const found = new Map<unknown, Item>();
+    let left: readonly Record<string, unknown>[] = [...new Set(ids)].map((id) => ({ id }));
+    for (let attempt = 1; left.length > 0; attempt += 1) {
+      if (attempt > 1) await pauseBefore(attempt);
+      const { Responses = {}, UnprocessedKeys = {} } = await client.send(
+        new BatchGetCommand({ RequestItems: { [name]: { Keys: [...left], ConsistentRead: true } } }),
+      );
+      for (const item of Responses[name] ?? []) found.set(item['id'], item);
+      left = UnprocessedKeys[name]?.Keys ?? [];
+      if (attempt === conflictRetries && left.length > 0) {
+        throw new Error(`all items of ${name} must be read, and ${left.length} were not in ${attempt} tries`);
+      }
+    }
+    return ids.map((id) => found.get(id));
   }
 
   return {
-    read: async (id) => {
-      const { Item } = await client.send(new GetCommand({ TableName: name, Key: { id }, ConsistentRead: true }));
-      return Item;
-    },
-    change: async (one) => {
-      const before = await update(one, 'ALL_OLD');
-      return before === null ? undefined : { before };
-    },
-    changeAndTell: async (one) => (await update(one, 'UPDATED_NEW')) ?? undefined,
-    remove: async (id, { when, values } = {}) => {
+    read: together(readAll, mostReads),
+    change: async (change) => {
       try {
-        const { Attributes } = await throughConflicts(async () =>
+        const { Attributes = {} } = await throughConflicts(async () =>
           client.send(
-            new DeleteCommand({
+            new UpdateCommand({
               TableName: name,
-              Key: { id },
-              ReturnValues: 'ALL_OLD',
-              ...(when !== undefined && expressionOf({ id, when, ...(values && { values }) })),
+              Key: { id: change.id },
+              ReturnValues: 'ALL_NEW',
+              ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+              ...expressionOf(change),
             }),
           ),
         );
-        return Attributes !== undefined;
+        return { done: true, item: Attributes };
       } catch (error) {
-        if (error instanceof ConditionalCheckFailedException) return false;
-        throw error;
+        if (!(error instanceof ConditionalCheckFailedException)) throw error;
+        return { done: false, item: error.Item && unmarshall(error.Item) };
       }
     },
+    remove: async (id) => {
+      const { Attributes } = await throughConflicts(async () =>
+        client.send(new DeleteCommand({ TableName: name, Key: { id }, ReturnValues: 'ALL_OLD' })),
+      );
+      return Attributes !== undefined;
+    },
     transact: async (acts) => {
-      const TransactItems = acts.map((act) => transactItem(act, name));
+      const names = Object.keys(acts);
+      const TransactItems = Object.values(acts).map((act) => transactItem(act, name));
+      // One token for all tries: where the answer to a try was lost, the next try gets that answer, and nothing is done twice.
+      const ClientRequestToken = randomUUID();
       try {
-        await throughConflicts(async () => client.send(new TransactWriteCommand({ TransactItems })));
+        await throughConflicts(async () =>
+          client.send(new TransactWriteCommand({ TransactItems, ClientRequestToken })),
+        );
         return undefined;
       } catch (error) {
         const failed = failedConditions(error);
-        if (failed.length > 0) return { failed };
-        throw error;
+        if (failed.length === 0) throw error;
+        return new Set(failed.map((place) => names[place] ?? ''));
       }
     },
     listOpen: async (open, range) => {
@@ -141,8 +189,8 @@ export function table(
               range === undefined ? '#open = :open' : '#open = :open AND #key BETWEEN :from AND :to',
             ExpressionAttributeNames: { '#open': openIndex.partitionKey, ...(range && { '#key': openIndex.sortKey }) },
             ExpressionAttributeValues: { ':open': open, ...(range && { ':from': range.from, ':to': range.to }) },
-            ...(range?.limit !== undefined && { Limit: range.limit - items.length }),
-            ...(from && { ExclusiveStartKey: from }),
+            Limit: range?.limit === undefined ? undefined : range.limit - items.length,
+            ExclusiveStartKey: from,
           }),
         );
         items.push(...(page.Items ?? []));
@@ -154,40 +202,41 @@ export function table(
 }
 
 type Expression = {
-  UpdateExpression?: string;
-  ConditionExpression?: string;
-  ExpressionAttributeNames?: Record<string, string>;
-  ExpressionAttributeValues?: Record<string, unknown>;
+  UpdateExpression: string | undefined;
+  ConditionExpression: string | undefined;
+  ExpressionAttributeNames: Record<string, string> | undefined;
+  ExpressionAttributeValues: Record<string, unknown> | undefined;
 };
 
 /** Every name is written behind a `#`, so that none can be one of DynamoDB's 573 reserved words. */
-function expressionOf({ set = {}, setOnce = {}, remove = [], add = {}, when, values = {} }: Change): Expression {
+function expressionOf<R>({ set = {}, setOnce = {}, remove = [], add = {}, when = {} }: Change<R>): Expression {
   const setting = Object.entries(set).filter(([, value]) => value !== undefined);
+  const adding = Object.entries(add);
   const settings = [
     ...setting.map(([name]) => `#${name} = :set_${name}`),
     ...Object.keys(setOnce).map((name) => `#${name} = if_not_exists(#${name}, :once_${name})`),
   ];
   const clauses = [
     settings.length > 0 && `SET ${settings.join(', ')}`,
-    remove.length > 0 && `REMOVE ${remove.map((name) => `#${name}`).join(', ')}`,
-    Object.keys(add).length > 0 &&
-      `ADD ${Object.keys(add)
-        .map((name) => `#${name} :add_${name}`)
-        .join(', ')}`,
+    remove.length > 0 && `REMOVE ${remove.map((name) => `#${String(name)}`).join(', ')}`,
+    adding.length > 0 && `ADD ${adding.map(([name]) => `#${name} :add_${name}`).join(', ')}`,
   ].filter((clause) => clause !== false);
   const update = clauses.join(' ');
-  const names = [...`${update} ${when ?? ''}`.matchAll(/#(\w+)/g)].map(([alias, name]) => [alias, name ?? '']);
+  const condition = conditionExpression(when);
+  const names = [...`${update} ${condition.text}`.matchAll(/#(\w+)/g)].map(
+    ([alias, name = '']) => [alias, name] as const,
+  );
   const bound = {
     ...Object.fromEntries(setting.map(([name, value]) => [`:set_${name}`, value])),
     ...Object.fromEntries(Object.entries(setOnce).map(([name, value]) => [`:once_${name}`, value])),
-    ...Object.fromEntries(Object.entries(add).map(([name, value]) => [`:add_${name}`, value])),
-    ...Object.fromEntries(Object.entries(values).map(([name, value]) => [`:${name}`, value])),
+    ...Object.fromEntries(adding.map(([name, value]) => [`:add_${name}`, value])),
+    ...condition.values,
   };
   return {
-    ...(update !== '' && { UpdateExpression: update }),
-    ...(when !== undefined && { ConditionExpression: when }),
-    ...(names.length > 0 && { ExpressionAttributeNames: Object.fromEntries(names) as Record<string, string> }),
-    ...(Object.keys(bound).length > 0 && { ExpressionAttributeValues: bound }),
+    UpdateExpression: update || undefined,
+    ConditionExpression: condition.text || undefined,
+    ExpressionAttributeNames: names.length > 0 ? Object.fromEntries(names) : undefined,
+    ExpressionAttributeValues: Object.keys(bound).length > 0 ? bound : undefined,
   };
 }
 
@@ -204,11 +253,16 @@ function transactItem(act: Act, own: string): TransactItem {
           ExpressionAttributeNames: { '#id': 'id' },
         },
       };
-    case 'remove':
-      return { Delete: { TableName: act.table ?? own, Key: { id: act.id } } };
+    case 'remove': {
+      const { UpdateExpression: _none, ...rest } = expressionOf({
+        id: act.id,
+        when: act.mustExist ? { id: present } : {},
+      });
+      return { Delete: { TableName: act.table ?? own, Key: { id: act.id }, ...rest } };
+    }
     case 'change': {
       const { UpdateExpression = '', ...rest } = expressionOf(act.change);
-      return { Update: { TableName: act.table ?? own, Key: { id: act.change.id }, UpdateExpression, ...rest } };
+      return { Update: { TableName: own, Key: { id: act.change.id }, UpdateExpression, ...rest } };
     }
     case 'check': {
       const { ConditionExpression = '', ...rest } = expressionOf(act.change);
@@ -230,9 +284,14 @@ async function throughConflicts<T>(act: () => Promise<T>): Promise<T> {
       return await act();
     } catch (error) {
       if (!isConflict(error) || attempt === conflictRetries) throw error;
-      await pause(Math.random() * Math.min(20 * 2 ** attempt, 1000));
+      await pauseBefore(attempt + 1);
     }
   }
+}
+
+/** The transaction that holds the item is done after some tens of milliseconds. The others spread out, so that they do not meet again. */
+async function pauseBefore(attempt: number): Promise<void> {
+  await pause(leastPauseMs + Math.random() * Math.min(spreadMs * 2 ** (attempt - 2), longestSpreadMs));
 }
 
 function isConflict(error: unknown): boolean {

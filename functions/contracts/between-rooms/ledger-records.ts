@@ -1,12 +1,15 @@
 import * as v from 'valibot';
 import { jobSchema } from './job.ts';
-import { endings, waitReasons } from '../with-infra/reasons.ts';
+import { endings, waitReasonNames } from '../with-infra/reasons.ts';
 
 const text = v.pipe(v.string(), v.minLength(1));
 const count = v.pipe(v.number(), v.integer());
 const moment = v.pipe(v.string(), v.isoTimestamp());
 
-/** Readers take this version and the one before; there is none before yet. */
+/**
+ * Readers take this version. What the first release wrote has the same version: attributes that it lacks are optional here, and
+ * {@link decodeJobRecord} knows its names.
+ */
 export const recordVersion = 1;
 
 export const jobStates = ['blocked', 'waiting', 'refused', 'expired', 'in_progress', 'completed'] as const;
@@ -35,6 +38,10 @@ const jobRecordSchema = v.object({
   waitingSince: v.optional(moment),
   /** It was held back by a protection rule first, so its creation says nothing about its wait. */
   wasBlocked: v.optional(v.boolean(), false),
+  /** Our own conclusion, which no event told us: GitHub's later word undoes it. */
+  inferred: v.optional(v.boolean(), false),
+  /** Since when GitHub says that it does not know the job. */
+  goneSince: v.optional(moment),
   /** How many runners were started for it. */
   launches: v.optional(count, 0),
   /** How many of those ended without a job while it still waited. */
@@ -44,9 +51,15 @@ const jobRecordSchema = v.object({
   notBefore: v.optional(moment),
   /** When its next launch was last asked for; cleared when that came to something. */
   askedAt: v.optional(moment),
-  held: v.optional(v.boolean(), false),
+  /** It gets no more launches until a probe of its pool releases it, or a person does. */
+  parked: v.optional(v.boolean(), false),
+  parkedAt: v.optional(moment),
+  /** How often it was released. */
+  releases: v.optional(count, 0),
+  /** A Spot task for it was taken back, or never got room: the next one is on demand where the profile allows that. */
+  withoutSpot: v.optional(v.boolean(), false),
   // A reason that only a newer version knows is no reason to lose sight of the job.
-  reason: v.fallback(v.optional(v.picklist(waitReasons)), undefined),
+  reason: v.fallback(v.optional(v.picklist(waitReasonNames)), undefined),
   /** The last decision about it, as a sentence. */
   note: v.optional(v.string()),
   decidedAt: v.optional(moment),
@@ -69,11 +82,16 @@ const runnerRecordSchema = v.object({
   profile: text,
   scope: text,
   createdAt: moment,
+  /** The repository of the job it was started for: within a pool, repositories are served in turn. */
+  repository: v.optional(text),
   /** When it ends by itself without a job, counted from its start. */
   idleMinutes: v.number(),
+  /** How long its job may run; absent on what the first release wrote. */
+  maxHours: v.optional(v.number()),
   /** What it was started for; a warm runner has neither. */
   jobId: v.optional(text),
   launch: v.optional(count),
+  /** Absent only on what the first release wrote: now a record begins with its claim. */
   claimId: v.optional(text),
   claimedAt: v.optional(moment),
   provider: v.optional(text),
@@ -96,18 +114,49 @@ const runnerRecordSchema = v.object({
 export type RunnerRecord = v.InferOutput<typeof runnerRecordSchema>;
 
 const profileRecordSchema = v.object({
+  /** How many runners of the profile are live. */
   leases: v.optional(count, 0),
-  /** Starts in a row that failed before the runner listened. */
-  failures: v.optional(count, 0),
-  /** Set while the breaker is open; once past, one probe at a time may try. */
-  breakerUntil: v.optional(moment),
 });
 export type ProfileRecord = v.InferOutput<typeof profileRecordSchema>;
+
+/** What a compare-and-set compares: it grows by one with each change. */
+const revision = v.optional(count, 0);
+
+const breakerRecordSchema = v.object({
+  revision,
+  /** Starts in a row that failed before the runner listened. */
+  failures: v.optional(count, 0),
+  /** Set while the breaker is open; once past, one probe may try. */
+  until: v.optional(moment),
+  /** When it opened: what began later is a probe. */
+  openedAt: v.optional(moment),
+  /** The runner that probes. */
+  probe: v.optional(text),
+});
+/** The breaker of a profile in a scope; the rule is in `fleet/waits/breaker.ts`. */
+export type BreakerRecord = v.InferOutput<typeof breakerRecordSchema>;
+
+const capacityRecordSchema = v.object({
+  revision,
+  reason: v.fallback(v.optional(v.picklist(waitReasonNames)), undefined),
+  /** What AWS said. */
+  note: v.optional(v.string()),
+  /** When AWS said no last. */
+  refusedAt: v.optional(moment),
+  /** Set while AWS has no room; once past, one probe may try. */
+  until: v.optional(moment),
+  /** Tasks in a row that AWS took and did not start. */
+  failures: v.optional(count, 0),
+});
+/** What AWS has room for, for a profile on one capacity provider; the rule is in `fleet/waits/capacity.ts`. */
+export type CapacityRecord = v.InferOutput<typeof capacityRecordSchema>;
 
 const scopeRecordSchema = v.object({
   scope: text,
   holdUntil: v.optional(moment),
   holdReason: v.optional(v.string()),
+  /** GitHub refused a runner's registration: a token minted before may be bad. */
+  tokenRefusedAt: v.optional(moment),
 });
 export type ScopeRecord = v.InferOutput<typeof scopeRecordSchema>;
 
@@ -140,9 +189,23 @@ const deliveryCursorSchema = v.object({
 export type FailedDelivery = v.InferOutput<typeof failedDeliverySchema>;
 export type DeliveryCursor = v.InferOutput<typeof deliveryCursorSchema>;
 
-export const decodeJobRecord = decoder(jobRecordSchema, 'job');
+const decodeJob = decoder(jobRecordSchema, 'job');
+
+/** @throws Error saying which attribute must be what */
+export function decodeJobRecord(item: Readonly<Record<string, unknown>>): JobRecord {
+  const { held, reason, state } = item;
+  // The first release said `held` of a job where now it is parked, and did not say that `refused` is its own conclusion.
+  return decodeJob({
+    parked: held,
+    inferred: state === 'refused' || state === 'expired',
+    ...item,
+    reason: reason === 'held' ? 'parked' : reason,
+  });
+}
 export const decodeRunnerRecord = decoder(runnerRecordSchema, 'runner');
 export const decodeProfileRecord = decoder(profileRecordSchema, 'profile');
+export const decodeBreakerRecord = decoder(breakerRecordSchema, 'breaker');
+export const decodeCapacityRecord = decoder(capacityRecordSchema, 'capacity');
 export const decodeScopeRecord = decoder(scopeRecordSchema, 'scope');
 export const decodeRepositoryRecord = decoder(repositoryRecordSchema, 'repository');
 export const decodeDeliveryCursor = decoder(deliveryCursorSchema, 'cursor');

@@ -1,12 +1,13 @@
 import * as v from 'valibot';
 import { parseJson } from '../with-github/json.ts';
 import { jobSchema } from './job.ts';
+import { jobSightingSchema, type JobSighting } from './job-sighting.ts';
 
 const text = v.pipe(v.string(), v.minLength(1));
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const moment = v.pipe(v.string(), v.isoTimestamp());
 
-/** Set on a launch that was sent back to wait for its turn: what it already has, so that it does not queue twice. */
+/** On a launch that was sent back: its turn, which it does not take twice, and how often it was sent. */
 const turnSchema = v.object({
   /** Milliseconds since the epoch. */
   slot: v.optional(v.number()),
@@ -15,12 +16,12 @@ const turnSchema = v.object({
 });
 
 const launchMessageSchema = v.variant('kind', [
-  /** The fast path: a job GitHub has just queued; its first launch. */
+  /** The fast path: GitHub has just queued this job. Asks for its first launch. */
   v.object({
     version: v.literal(1),
     kind: v.literal('queued'),
     job: jobSchema,
-    /** GitHub's delivery GUID, or what else found the job; for the log alone. */
+    /** `by` of the sighting that this message comes from; for the log, and to tell a delivery from GitHub's list. */
     delivery: text,
     ...turnSchema.entries,
   }),
@@ -30,6 +31,9 @@ const launchMessageSchema = v.variant('kind', [
     kind: v.literal('launch'),
     jobId: text,
     launch: v.pipe(count, v.minValue(1)),
+    /** Of the job when the launch was asked for: their records are read together with the job's. */
+    profile: v.optional(text),
+    scope: v.optional(text),
     ...turnSchema.entries,
   }),
   /** A runner that waits for whatever job comes, until its window ends. */
@@ -48,18 +52,38 @@ const launchMessageSchema = v.variant('kind', [
 /** On the jobs queue: start a runner. */
 export type LaunchMessage = v.InferOutput<typeof launchMessageSchema>;
 
-const jobEventSchema = v.object({
-  version: v.literal(1),
-  kind: v.picklist(['blocked', 'in_progress', 'completed']),
-  job: jobSchema,
-  delivery: text,
-  at: moment,
-  runnerName: v.optional(text),
-  conclusion: v.optional(text),
-});
+/** What the version before wrote. Its messages may still be in the queue when a deployment is over. */
+const jobEventSchema = v.pipe(
+  v.object({
+    version: v.literal(1),
+    kind: v.picklist(['blocked', 'in_progress', 'completed']),
+    job: jobSchema,
+    delivery: text,
+    at: moment,
+    runnerName: v.optional(text),
+    conclusion: v.optional(text),
+  }),
+  v.transform(({ kind, job, delivery, at, runnerName, conclusion }): SightingMessage => ({
+    version: 2,
+    sighting: {
+      job,
+      state: kind,
+      by: delivery,
+      runnerName,
+      conclusion,
+      startedAt: kind === 'in_progress' ? at : undefined,
+      completedAt: kind === 'completed' ? at : undefined,
+    },
+  })),
+);
 
-/** On the events queue: what became of a job. */
-export type JobEvent = v.InferOutput<typeof jobEventSchema>;
+const sightingMessageSchema = v.variant('version', [
+  jobEventSchema,
+  v.object({ version: v.literal(2), sighting: jobSightingSchema }),
+]);
+
+/** On the events queue: what GitHub says of a job that is not queued any more, or not yet. */
+export type SightingMessage = { readonly version: 2; readonly sighting: JobSighting };
 
 /** @throws Error saying which field of the message must be what */
 export function decodeLaunchMessage(body: string): LaunchMessage {
@@ -67,12 +91,12 @@ export function decodeLaunchMessage(body: string): LaunchMessage {
 }
 
 /** @throws Error saying which field of the message must be what */
-export function decodeJobEvent(body: string): JobEvent {
-  return decode(jobEventSchema, body, 'job event');
+export function decodeSightingMessage(body: string): SightingMessage {
+  return decode(sightingMessageSchema, body, 'job event');
 }
 
 /** Every character that SQS refuses is escaped: what a job is called must not keep it from the queue. */
-export function encodeMessage(message: LaunchMessage | JobEvent): string {
+export function encodeMessage(message: LaunchMessage | SightingMessage): string {
   return JSON.stringify(message).replaceAll(
     refusedBySqs,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,

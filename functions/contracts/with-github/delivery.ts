@@ -2,6 +2,7 @@ import type { EmitterWebhookEvent } from '@octokit/webhooks';
 import * as v from 'valibot';
 import { parseJson } from './json.ts';
 import { readMoment, readName } from './odd-fields.ts';
+import type { JobSighting } from '../between-rooms/job-sighting.ts';
 import type { Job } from '../between-rooms/job.ts';
 
 const id = v.pipe(v.union([v.string(), v.number()]), v.transform(String), v.regex(/^\d+$/, 'must be a whole number'));
@@ -39,16 +40,16 @@ type GitHubPayload = EmitterWebhookEvent<'workflow_job'>['payload'];
 /** What GitHub told us about one job. */
 export type WorkflowJobDelivery = {
   readonly action: string;
-  readonly status: string;
   readonly job: Job;
-  readonly runnerName?: string;
-  readonly conclusion?: string;
-  readonly startedAt?: string;
-  readonly completedAt?: string;
+  /** What that says of the job; undefined for an action that asks for nothing. */
+  readonly sighting: JobSighting | undefined;
 };
 
-/** @throws Error saying which part of the body must be what; never quotes the body */
-export function decodeWorkflowJob(body: string): WorkflowJobDelivery {
+/**
+ * @param by the delivery's GUID
+ * @throws Error saying which part of the body must be what; never quotes the body
+ */
+export function decodeWorkflowJob(body: string, by: string): WorkflowJobDelivery {
   // What GitHub's own types describe must satisfy what we read, or this does not compile; what came is parsed.
   const described = parseBody(body) as GitHubPayload satisfies v.InferInput<typeof workflowJobSchema>;
   const payload = v.safeParse(workflowJobSchema, described);
@@ -59,34 +60,54 @@ export function decodeWorkflowJob(body: string): WorkflowJobDelivery {
       : `must be ${issue.expected ?? 'as GitHub describes it'}`;
     throw new Error(`${v.getDotPath(issue) ?? 'the body'} ${must}`);
   }
-  const { action, workflow_job: job, repository, organization } = payload.output;
-  const startedAt = readMoment(job.started_at);
-  const completedAt = readMoment(job.completed_at);
-  const createdAt = readMoment(job.created_at) ?? startedAt;
+  const { action, workflow_job: told, repository, organization } = payload.output;
+  const startedAt = readMoment(told.started_at);
+  const createdAt = readMoment(told.created_at) ?? startedAt;
   if (createdAt === undefined) throw new Error('workflow_job.created_at must be a date');
+  const job: Job = {
+    id: told.id,
+    runId: told.run_id,
+    attempt: told.run_attempt,
+    name: readName(told.name),
+    labels: [...new Set(told.labels)],
+    createdAt,
+    repository: {
+      id: repository.id,
+      fullName: repository.full_name,
+      ownerType: ownerTypeOf(repository.owner.type, organization),
+      private: repository.private,
+    },
+  };
+  const state = stateOf(action, told.status);
   return {
     action,
-    status: job.status ?? '',
-    job: {
-      id: job.id,
-      runId: job.run_id,
-      attempt: job.run_attempt,
-      name: readName(job.name),
-      labels: job.labels,
-      createdAt,
-      repository: {
-        id: repository.id,
-        fullName: repository.full_name,
-        ownerType: ownerTypeOf(repository.owner.type, organization),
-        private: repository.private,
-      },
+    job,
+    sighting: state && {
+      job,
+      state,
+      by,
+      startedAt,
+      completedAt: readMoment(told.completed_at),
+      // While a job waits GitHub sends null, 0 or "" for what it does not have yet.
+      runnerName: told.runner_name || undefined,
+      conclusion: told.conclusion || undefined,
     },
-    // While a job waits GitHub sends null, 0 or "" for what it does not have yet.
-    ...(job.runner_name && { runnerName: job.runner_name }),
-    ...(job.conclusion && { conclusion: job.conclusion }),
-    ...(startedAt !== undefined && { startedAt }),
-    ...(completedAt !== undefined && { completedAt }),
   };
+}
+
+function stateOf(action: string, status: string | null | undefined): JobSighting['state'] | undefined {
+  switch (action) {
+    case 'queued':
+      // A job held by a deployment protection rule may be announced as queued while its status says waiting.
+      return status === 'waiting' ? 'blocked' : 'queued';
+    case 'waiting':
+      return 'blocked';
+    case 'in_progress':
+    case 'completed':
+      return action;
+    default:
+      return undefined;
+  }
 }
 
 /**

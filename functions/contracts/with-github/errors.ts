@@ -34,6 +34,10 @@ export class MissingSecretError extends Error {
 }
 
 /** Anything may be thrown. */
+export function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return asError(error).message;
 }

@@ -3,7 +3,7 @@ const longestName = 1000;
 
 /** A job's name; empty when there is none. */
 export function readName(name: unknown): string {
-  return typeof name === 'string' ? name.slice(0, longestName) : '';
+  return typeof name === 'string' ? name.slice(0, longestName).toWellFormed() : '';
 }
 
 /** A moment as ISO 8601 in UTC; undefined when there is none, or none that our messages can carry. */

@@ -31,7 +31,7 @@ export const profileSchema = v.strictObject({
   capacity: v.picklist(['on-demand', 'spot', 'spot-preferred']),
   /** 0 pauses the profile: nothing is killed, nothing is launched. */
   maxRunners: v.pipe(v.number(), v.integer(), v.minValue(0)),
-  /** A runner that got no job for so long ends itself. */
+  /** A runner that got no job in this time ends itself. */
   idleMinutes: positive,
   /** A job that runs for longer is ended. */
   maxHours: positive,

@@ -1,4 +1,4 @@
-/** A message received so often and never finished goes to the dead-letter queue. The stack makes the queues so. */
+/** A message that was received this often and not finished goes to the dead-letter queue. The stack makes the queues so. */
 export const mostReceives = 10;
 /** What `end-fleet` has: a task has two minutes to end, and the rest is for stopping very many. */
 export const endFleetSeconds = 600;

@@ -92,6 +92,24 @@ export function fleetOf({ prefix, github, profiles }: Settings): Fleet {
   return { prefix, owners: github.owners, profiles };
 }
 
+/** @returns the task definition of a profile. @throws Error when the profile has none */
+export function definitionOf({ tasks }: Settings): (profile: string) => string {
+  return (profile) => {
+    const definition = tasks.definitions[profile];
+    if (definition === undefined) throw new Error(`profile ${profile} must have a task definition, and it has none`);
+    return definition;
+  };
+}
+
+/** @returns the capacity providers of a profile. @throws Error when the profile has none */
+export function providersIn({ tasks }: Settings): (profile: string) => Providers {
+  return (profile) => {
+    const providers = tasks.providers[profile];
+    if (providers === undefined) throw new Error(`profile ${profile} must have capacity providers, and it has none`);
+    return providers;
+  };
+}
+
 /** The variable that a bundle carries its choices in: esbuild replaces `process.env.FLEET_CHOICES` with the text. */
 export const choicesVariable = 'FLEET_CHOICES';
 

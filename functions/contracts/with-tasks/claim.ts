@@ -10,17 +10,22 @@ export type Claim = {
   /** The runner's id, which is its name on GitHub. */
   readonly name: string;
   readonly labels: readonly string[];
-  readonly group?: string;
+  readonly group?: string | undefined;
   readonly idleSeconds: number;
   readonly maxSeconds: number;
   /** The runner version GitHub wants in this scope; absent when GitHub did not say. */
-  readonly release?: RunnerRelease;
+  readonly release?: RunnerRelease | undefined;
 };
 
 export type RunnerRelease = { readonly version: string; readonly url: string; readonly sha256: string };
 
 /** A claim's key in the table. A task's role may delete items whose key begins so, and do nothing else. */
 export const claimKeyPrefix = 'claim#';
+
+/** A name for a claim that nobody can guess: 24 random bytes. Whoever knows it, and may delete claims, has the token. */
+export function newClaimId(randomBytes: (size: number) => Buffer): string {
+  return randomBytes(24).toString('base64url');
+}
 
 /** @throws Error when a value spans lines, which would let it pass for another key */
 export function encodeClaim(claim: Claim): string {
@@ -51,17 +56,16 @@ export function decodeClaim(body: string): Claim {
     if (value === undefined) throw new Error(`a claim must have a line "${key}", it has none`);
     return value;
   };
-  const group = values.get('group');
   return {
     url: get('url'),
     token: get('token'),
     name: get('name'),
     labels: get('labels').split(','),
-    ...(group !== undefined && { group }),
+    group: values.get('group'),
     idleSeconds: Number(get('idle-seconds')),
     maxSeconds: Number(get('max-seconds')),
-    ...(values.has('version') && {
-      release: { version: get('version'), url: get('download'), sha256: get('sha256') },
-    }),
+    release: values.has('version')
+      ? { version: get('version'), url: get('download'), sha256: get('sha256') }
+      : undefined,
   };
 }

@@ -21,15 +21,15 @@ const taskSchema = v.object({
   ),
 });
 
+/** Of an event only what is in its `detail` is read: the rule lets nothing else come. */
+const eventSchema = v.object({ detail: v.unknown() });
+
 type Task = v.InferOutput<typeof taskSchema>;
 
 /**
  * What AWS did to a task, and neither the image nor a job: Spot took it back, there was no room for it, or AWS failed to start it.
  */
 type AwsFault = 'spot-interruption' | 'no-capacity' | 'start-failure';
-
-/** Of an event only what is in its `detail` is read: the rule lets nothing else come. */
-const eventSchema = v.object({ detail: v.unknown() });
 
 /** A task that is over, as ECS describes it: how far it got decides what is known. */
 export type StoppedTask = {

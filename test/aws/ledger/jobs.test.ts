@@ -1,61 +1,62 @@
 import { expect, test } from '@jest/globals';
-import type { JobState } from '../../../functions/contracts/between-rooms/ledger-records.ts';
+import type { JobSighting } from '../../../functions/contracts/between-rooms/job-sighting.ts';
+import type { JobRecord } from '../../../functions/contracts/between-rooms/ledger-records.ts';
 import { askedForMs } from '../../../functions/contracts/with-infra/limits.ts';
+import { giveUp } from '../../../functions/fleet/decide-move.ts';
 import { aJob } from '../../fakes/builders.ts';
-import { after, minute } from '../../fakes/clock.ts';
-import { describeLedgers, together, type Ledger } from './ledgers.ts';
+import { after, hour, minute } from '../../fakes/clock.ts';
+import { aLaunch, aWaitingJob, begun, describeLedgers, together, type OpenLedger } from './ledgers.ts';
 
-type JobNews = Parameters<Ledger['recordJob']>[1];
+type SightedState = JobSighting['state'];
 
-const news = (state: JobState, parts: Partial<JobNews> = {}): JobNews => ({
-  state,
-  pool: 'small@acme',
-  profile: 'small',
-  scope: 'acme',
-  ...parts,
-});
 const job = aJob();
+const ids = (jobs: readonly JobRecord[]) => jobs.map((one) => one.job.id);
 
 describeLedgers('the record of a job', (open) => {
-  test('begins with the first news of it', async () => {
+  test('begins with the first sighting of it', async () => {
     const ledger = open();
-    const recorded = await ledger.recordJob(job, news('waiting'));
-    expect(recorded).toEqual({
-      before: undefined,
-      moved: true,
-      record: {
-        version: 1,
-        state: 'waiting',
-        order: 11,
-        job,
-        pool: 'small@acme',
-        profile: 'small',
-        scope: 'acme',
-        seenAt: after(0),
-        decidedAt: after(0),
-        waitingSince: after(0),
-        wasBlocked: false,
-        launches: 0,
-        unserved: 0,
-        unservedLaunch: 0,
-        held: false,
-      },
-    });
-    expect(await ledger.readJob(job.id)).toEqual(recorded.record);
+    const recorded = await ledger.record(job, 'queued');
+    const record = {
+      version: 1,
+      state: 'waiting',
+      order: 11,
+      job,
+      pool: 'small@acme',
+      profile: 'small',
+      scope: 'acme',
+      seenAt: after(0),
+      decidedAt: after(0),
+      waitingSince: after(0),
+      wasBlocked: false,
+      inferred: false,
+      launches: 0,
+      unserved: 0,
+      unservedLaunch: 0,
+      parked: false,
+      releases: 0,
+      withoutSpot: false,
+    };
+    expect(recorded).toEqual({ before: undefined, moved: true, record });
+    expect(await ledger.readJob(job.id)).toEqual(record);
+  });
+
+  test('has no count before its first launch: the first release, which a rollback brings back, would begin none', async () => {
+    const ledger = open();
+    await ledger.record(job, 'queued');
+    const [item] = await ledger.items();
+    expect(item).toMatchObject({ id: `job#${job.id}`, state: 'waiting' });
+    expect(item).not.toHaveProperty('launches');
   });
 
   test('is not there before', async () => {
     expect(await open().readJob('1')).toBeUndefined();
   });
 
-  test('is moved forward by later news and keeps when it was first seen', async () => {
+  test('is moved forward by a later sighting and keeps when it was first seen', async () => {
     const ledger = open();
-    await ledger.recordJob(job, news('waiting'));
+    await ledger.record(job, 'queued');
     ledger.clock.turn(minute);
-    const { before, moved } = await ledger.recordJob(
-      job,
-      news('in_progress', { runnerName: 'r', startedAt: after(0) }),
-    );
+    const { before, moved } = await ledger.record(job, 'in_progress', { runnerName: 'r', startedAt: after(0) });
     expect([before?.state, moved]).toEqual(['waiting', true]);
     expect(await ledger.readJob(job.id)).toMatchObject({
       state: 'in_progress',
@@ -66,39 +67,40 @@ describeLedgers('the record of a job', (open) => {
     });
   });
 
-  test.each<[JobState, JobState]>([
-    ['in_progress', 'waiting'],
+  test.each<[SightedState, SightedState]>([
+    ['in_progress', 'queued'],
     ['completed', 'in_progress'],
-    ['completed', 'waiting'],
-    ['waiting', 'blocked'],
-    ['refused', 'waiting'],
-    ['expired', 'waiting'],
-    ['waiting', 'waiting'],
-  ])('is not moved from %s by news of %s, and says what it was', async (state, late) => {
+    ['completed', 'queued'],
+    ['queued', 'blocked'],
+    ['queued', 'queued'],
+  ])('is not moved from %s by a sighting as %s, and says what it was', async (state, late) => {
     const ledger = open();
-    const { record } = await ledger.recordJob(job, news(state));
+    await ledger.record(job, state);
+    const known = await ledger.readJob(job.id);
     ledger.clock.turn(minute);
-    expect(await ledger.recordJob(job, news(late, { pool: 'large@acme' }))).toEqual({
-      before: record,
-      record,
+    expect(await ledger.record(job, late, {}, { pool: 'large@acme', profile: 'large' })).toEqual({
+      before: known,
+      record: known,
       moved: false,
     });
-    expect(await ledger.readJob(job.id)).toEqual(record);
+    expect(await ledger.readJob(job.id)).toEqual(known);
   });
 
-  test.each<JobState>(['refused', 'expired'])('that we %s still hears of its run', async (state) => {
+  test.each(['refused', 'expired'] as const)('that we %s still hears of its run', async (state) => {
     const ledger = open();
-    await ledger.recordJob(job, news(state));
-    expect(await ledger.recordJob(job, news('in_progress'))).toMatchObject({ moved: true });
+    const record = await aWaitingJob(ledger, job);
+    await ledger.changeJob(record, giveUp(record, { state, note: 'enough' }, ledger.clock.now()));
+    expect(await ledger.record(job, 'in_progress')).toMatchObject({ moved: true });
+    expect(await ledger.readJob(job.id)).toMatchObject({ state: 'in_progress' });
   });
 
-  test('is completed in the end, whatever the order of its news', async () => {
+  test('is completed in the end, whatever the order of its sightings', async () => {
     const ledger = open();
-    const orders = permutations<JobState>(['blocked', 'waiting', 'in_progress', 'completed']);
+    const orders = permutations<SightedState>(['blocked', 'queued', 'in_progress', 'completed']);
     const ends = await Promise.all(
       orders.map(async (order, index) => {
         const one = aJob({ id: String(index) });
-        for (const state of order) await ledger.recordJob(one, news(state));
+        for (const state of order) await ledger.record(one, state);
         return (await ledger.readJob(one.id))?.state;
       }),
     );
@@ -109,142 +111,190 @@ describeLedgers('the record of a job', (open) => {
 
   test('remembers since when it waits, and that it was blocked before', async () => {
     const ledger = open();
-    await ledger.recordJob(job, news('blocked'));
+    await ledger.record(job, 'blocked');
     expect(await ledger.readJob(job.id)).toMatchObject({ wasBlocked: true, seenAt: after(0) });
     expect(await ledger.readJob(job.id)).not.toHaveProperty('waitingSince');
     ledger.clock.turn(minute);
-    const { record } = await ledger.recordJob(job, news('waiting'));
-    expect(record).toMatchObject({ wasBlocked: true, waitingSince: after(minute), seenAt: after(0) });
-    expect(await ledger.readJob(job.id)).toEqual(record);
+    await ledger.record(job, 'queued');
+    expect(await ledger.readJob(job.id)).toMatchObject({
+      wasBlocked: true,
+      waitingSince: after(minute),
+      seenAt: after(0),
+    });
   });
 
   test('starts anew with the next attempt', async () => {
     const ledger = open();
-    await ledger.recordJob(job, news('completed'));
-    expect(await ledger.recordJob({ ...job, attempt: 2 }, news('waiting'))).toMatchObject({ moved: true });
-    expect(await ledger.recordJob(job, news('completed'))).toMatchObject({ moved: false });
+    await ledger.record(job, 'completed');
+    expect(await ledger.record({ ...job, attempt: 2 }, 'queued')).toMatchObject({ moved: true });
+    expect(await ledger.record(job, 'completed')).toMatchObject({ moved: false });
     expect((await ledger.listWaiting()).map((one) => one.job.attempt)).toEqual([2]);
   });
 
-  test('is moved once by the same news told fifty times at once', async () => {
+  test('is moved once by the same sighting told fifty times at once', async () => {
     const ledger = open();
-    const told = await together(50, async () => ledger.recordJob(job, news('waiting')));
+    const told = await together(50, async () => ledger.record(job, 'queued'));
     expect(told.filter(({ moved }) => moved)).toHaveLength(1);
   });
 
   test('says why it waits only while it does', async () => {
     const ledger = open();
-    await ledger.recordJob(job, news('waiting'));
-    await ledger.explainWait(job.id, {
-      reason: 'no-capacity',
-      note: 'full up',
-      notBefore: ledger.clock.now() + minute,
-    });
+    await ledger.record(job, 'queued');
+    await ledger.explainWait(job.id, { reason: 'no-capacity', note: 'full up', until: ledger.clock.now() + minute });
     const explained = { reason: 'no-capacity', note: 'full up', notBefore: after(minute) };
     expect(await ledger.readJob(job.id)).toMatchObject(explained);
 
-    const { record } = await ledger.recordJob(job, news('in_progress'));
+    await ledger.record(job, 'in_progress');
     const known = await ledger.readJob(job.id);
-    for (const part of Object.keys(explained)) expect(known).not.toHaveProperty(part);
-    expect(record).toEqual(known);
+    expect([known?.reason, known?.note, known?.notBefore]).toEqual([undefined, undefined, undefined]);
     await ledger.explainWait(job.id, { reason: 'quota', note: 'no' });
     expect(await ledger.readJob(job.id)).toEqual(known);
   });
 
   test('keeps the moment before which nothing is launched when a later reason names none', async () => {
     const ledger = open();
-    await ledger.recordJob(job, news('waiting'));
-    await ledger.explainWait(job.id, { reason: 'quota', note: '', notBefore: ledger.clock.now() + minute });
+    await ledger.record(job, 'queued');
+    await ledger.explainWait(job.id, { reason: 'quota', note: '', until: ledger.clock.now() + minute });
     await ledger.explainWait(job.id, { reason: 'profile-full', note: 'full' });
     expect(await ledger.readJob(job.id)).toMatchObject({ reason: 'profile-full', notBefore: after(minute) });
   });
 
-  test('is not made by explaining a job that nobody knows', async () => {
+  test('is not made by explaining or remembering a job that nobody knows', async () => {
     const ledger = open();
     await ledger.explainWait('1', { reason: 'quota', note: '' });
-    expect(await ledger.readJob('1')).toBeUndefined();
+    await ledger.rememberJob('1');
+    expect(await ledger.items()).toEqual([]);
   });
 
-  test('is given up while it waits, and is no demand from then on', async () => {
+  test('is kept for eight days after its last change, and for longer while GitHub shows it', async () => {
     const ledger = open();
-    const { record } = await ledger.recordJob(job, news('waiting'));
-    await ledger.explainWait(job.id, { reason: 'quota', note: '', notBefore: ledger.clock.now() + minute });
-    expect(await ledger.giveUpJob(record, 'expired', 'too old')).toBe(true);
-    expect(await ledger.giveUpJob(record, 'expired', 'too old')).toBe(false);
+    const expiry = async () => (await ledger.items()).find(({ id }) => id === `job#${job.id}`)?.['expiresAt'];
+    const eightDays = () => ledger.clock.now() / 1000 + 8 * 24 * 3600;
+    await ledger.record(job, 'queued');
+    ledger.clock.turn(minute);
+    await ledger.record(job, 'completed');
+    expect(await expiry()).toBe(eightDays());
+    const known = await ledger.readJob(job.id);
+    ledger.clock.turn(minute);
+    await ledger.rememberJob(job.id);
+    expect(await expiry()).toBe(eightDays());
+    expect(await ledger.readJob(job.id)).toEqual(known);
+  });
+});
+
+describeLedgers('a change of a job', (open) => {
+  test('writes what differs, and takes away what is gone', async () => {
+    const ledger = open();
+    const record = await aWaitingJob(ledger, job);
+    const moment = { notBefore: after(minute), note: 'later' };
+    expect(await ledger.changeJob(record, { ...record, ...moment })).toBe(true);
+    expect(await ledger.readJob(job.id)).toEqual({ ...record, ...moment });
+    expect(await ledger.changeJob({ ...record, ...moment }, { ...record, ...moment, notBefore: undefined })).toBe(true);
+    expect(await ledger.readJob(job.id)).toEqual({ ...record, note: 'later' });
+  });
+
+  test('leaves what others wrote beside it meanwhile', async () => {
+    const ledger = open();
+    const record = await aWaitingJob(ledger, job);
+    await ledger.askLaunch(job.id, 1);
+    expect(await ledger.changeJob(record, { ...record, note: 'later' })).toBe(true);
+    expect(await ledger.readJob(job.id)).toEqual({ ...record, note: 'later', askedAt: after(0) });
+  });
+
+  test.each<[string, (ledger: OpenLedger, record: JobRecord) => Promise<unknown>]>([
+    ['it has moved on', async (ledger) => ledger.record(job, 'in_progress')],
+    ['a launch of it began', async (ledger, record) => begun(ledger, aLaunch(record))],
+    ['it moved to another pool', async (ledger, record) => ledger.changeJob(record, { ...record, pool: 'large@acme' })],
+    [
+      'a launch of it was counted',
+      async (ledger, record) => ledger.changeJob(record, { ...record, unservedLaunch: 1 }),
+    ],
+  ])('is refused when %s since it was read', async (_, happen) => {
+    const ledger = open();
+    const record = await aWaitingJob(ledger, job);
+    await happen(ledger, record);
+    const known = await ledger.readJob(job.id);
+    expect(await ledger.changeJob(record, { ...record, note: 'mine' })).toBe(false);
+    expect(await ledger.readJob(job.id)).toEqual(known);
+    expect(await ledger.changeJob(known, { ...known!, note: 'mine' })).toBe(true);
+  });
+
+  test('of a job that was new is refused when somebody else has written it', async () => {
+    const ledger = open();
+    const record = await aWaitingJob(ledger, job);
+    expect(await ledger.changeJob(undefined, { ...record, note: 'mine' })).toBe(false);
+    expect(await ledger.readJob(job.id)).toEqual(record);
+  });
+
+  test('of a job that is not there any more is refused, and does not make it', async () => {
+    const ledger = open();
+    const record = await aWaitingJob(ledger, job);
+    await ledger.table.remove(`job#${job.id}`);
+    expect(await ledger.changeJob(record, { ...record, note: 'mine' })).toBe(false);
+    expect(await ledger.items()).toEqual([]);
+  });
+
+  test('gives a waiting job up once, and it is no demand from then on', async () => {
+    const ledger = open();
+    await ledger.record(job, 'queued');
+    await ledger.explainWait(job.id, { reason: 'quota', note: '', until: ledger.clock.now() + minute });
+    const record = (await ledger.readJob(job.id))!;
+    const given = giveUp(record, { state: 'expired', note: 'too old' }, ledger.clock.now());
+    expect(await ledger.changeJob(record, given)).toBe(true);
+    expect(await ledger.changeJob(record, given)).toBe(false);
     const known = await ledger.readJob(job.id);
     expect(known).toMatchObject({ state: 'expired', note: 'too old', order: 13 });
-    expect(known).not.toHaveProperty('notBefore');
-    expect(known).not.toHaveProperty('reason');
+    expect([known?.notBefore, known?.reason]).toEqual([undefined, undefined]);
     expect(await ledger.listWaiting()).toEqual([]);
   });
 
-  test('is not given up when it has moved on since it was read', async () => {
-    const ledger = open();
-    const { record } = await ledger.recordJob(job, news('waiting'));
-    await ledger.recordJob(job, news('in_progress'));
-    expect(await ledger.giveUpJob(record, 'refused', '')).toBe(false);
-    expect(await ledger.readJob(job.id)).toMatchObject({ state: 'in_progress' });
-  });
-
-  test.each<JobState>(['in_progress', 'completed'])(
-    'is not given up when it is %s: it only moves forward',
+  test.each<SightedState>(['in_progress', 'completed'])(
+    'does not give up a job that is %s by now: it only moves forward',
     async (state) => {
       const ledger = open();
-      const { record } = await ledger.recordJob(job, news(state));
-      expect(await ledger.giveUpJob(record, 'refused', 'its launch failed 10 times')).toBe(false);
+      const record = await aWaitingJob(ledger, job);
+      await ledger.record(job, state);
+      expect(
+        await ledger.changeJob(record, giveUp(record, { state: 'refused', note: 'enough' }, ledger.clock.now())),
+      ).toBe(false);
       expect(await ledger.readJob(job.id)).toMatchObject({ state });
     },
   );
 
-  test('counts each launch that served nobody once, and only upwards', async () => {
+  test('counts a launch that served nobody once, of ten who would', async () => {
     const ledger = open();
-    const { record } = await ledger.recordJob(job, news('waiting'));
-    const raise = { launch: 1, unserved: 1, held: false, notBefore: ledger.clock.now() + minute, note: 'idle' };
-    const raised = await together(10, async () => ledger.raiseUnserved(record, raise));
+    const record = await aWaitingJob(ledger, job);
+    const counted = { ...record, unserved: 1, unservedLaunch: 1, reason: 'backing-off', note: 'idle' } as const;
+    const raised = await together(10, async () => ledger.changeJob(record, counted));
     expect(raised.filter(Boolean)).toHaveLength(1);
-    expect(await ledger.readJob(job.id)).toMatchObject({
-      unserved: 1,
-      unservedLaunch: 1,
-      held: false,
-      notBefore: after(minute),
-      reason: 'backing-off',
-      note: 'idle',
-    });
-    const again = await ledger.readJob(job.id);
-    expect(again && (await ledger.raiseUnserved(again, { launch: 2, unserved: 2, held: true, note: '' }))).toBe(true);
-    expect(await ledger.readJob(job.id)).toMatchObject({ unserved: 2, unservedLaunch: 2, held: true, reason: 'held' });
-    expect(again && (await ledger.raiseUnserved(again, { launch: 1, unserved: 1, held: false, note: '' }))).toBe(false);
+    expect(await ledger.readJob(job.id)).toEqual(counted);
+    const parked = { ...counted, unserved: 2, unservedLaunch: 2, parked: true, parkedAt: after(0) };
+    expect(await ledger.changeJob(counted, parked)).toBe(true);
+    expect(await ledger.changeJob(counted, { ...counted, unservedLaunch: 1, note: 'late' })).toBe(false);
+    expect(await ledger.readJob(job.id)).toEqual(parked);
   });
 
-  test('counts no launch once the job has moved on', async () => {
+  test('moves a job to another pool once', async () => {
     const ledger = open();
-    const { record } = await ledger.recordJob(job, news('waiting'));
-    await ledger.recordJob(job, news('in_progress'));
-    expect(await ledger.raiseUnserved(record, { launch: 1, unserved: 1, held: false, note: '' })).toBe(false);
-  });
-
-  test('moves to another pool once', async () => {
-    const ledger = open();
-    const { record } = await ledger.recordJob(job, news('waiting'));
-    const to = { pool: 'large@acme', profile: 'large' };
-    const moved = await together(5, async () => ledger.moveJob(record, to));
+    const record = await aWaitingJob(ledger, job);
+    const there = { ...record, pool: 'large@acme', profile: 'large' };
+    const moved = await together(5, async () => ledger.changeJob(record, there));
     expect(moved.filter(Boolean)).toHaveLength(1);
     expect(await ledger.listWaitingPools('small')).toEqual([]);
-    expect((await ledger.listWaitingJobs('large@acme', 5)).map(({ profile }) => profile)).toEqual(['large']);
+    expect((await listAll(ledger, 'large@acme')).map(({ profile }) => profile)).toEqual(['large']);
   });
 
-  test('does not move to another pool when it waits no more', async () => {
+  test('does not move a job to another pool when it waits no more', async () => {
     const ledger = open();
-    const { record } = await ledger.recordJob(job, news('waiting'));
-    await ledger.recordJob(job, news('completed'));
-    expect(await ledger.moveJob(record, { pool: 'large@acme', profile: 'large' })).toBe(false);
+    const record = await aWaitingJob(ledger, job);
+    await ledger.record(job, 'completed');
+    expect(await ledger.changeJob(record, { ...record, pool: 'large@acme', profile: 'large' })).toBe(false);
     expect(await ledger.listWaiting()).toEqual([]);
   });
 });
 
 describeLedgers('a launch that is asked for', (open) => {
-  const lease = { runnerId: 'r-1', pool: 'small@acme', profile: 'small', scope: 'acme', idleMinutes: 5 };
-  const waiting = async () => open().recordJob(job, news('waiting'));
+  const waiting = async () => aWaitingJob(open(), job);
 
   test('is asked for by one of twenty who would at the same time', async () => {
     await waiting();
@@ -271,51 +321,45 @@ describeLedgers('a launch that is asked for', (open) => {
   });
 
   test('is the one that follows the last, and no other', async () => {
-    await waiting();
+    const record = await waiting();
     expect(await open().askLaunch(job.id, 2)).toBe(false);
     await open().askLaunch(job.id, 1);
-    await open().takeLease({ runner: { ...lease, jobId: job.id, launch: 1 }, cap: 1 });
+    await begun(open(), aLaunch(record));
     expect(await open().readJob(job.id)).not.toHaveProperty('askedAt');
     expect(await open().askLaunch(job.id, 1)).toBe(false);
     expect(await open().askLaunch(job.id, 2)).toBe(true);
   });
 
-  test.each<JobState>(['blocked', 'in_progress', 'completed', 'refused'])(
-    'is none for a job that is %s',
-    async (state) => {
-      await open().recordJob(job, news(state));
-      expect(await open().askLaunch(job.id, 1)).toBe(false);
-      expect(await open().askLaunch('unknown', 1)).toBe(false);
-      expect(await open().readJob('unknown')).toBeUndefined();
-    },
-  );
+  test.each<SightedState>(['blocked', 'in_progress', 'completed'])('is none for a job that is %s', async (state) => {
+    await open().record(job, state);
+    expect(await open().askLaunch(job.id, 1)).toBe(false);
+    expect(await open().askLaunch('unknown', 1)).toBe(false);
+    expect(await open().readJob('unknown')).toBeUndefined();
+  });
+
+  test('is none for a job that we gave up', async () => {
+    const record = await waiting();
+    await open().changeJob(record, giveUp(record, { state: 'refused', note: 'enough' }, open().clock.now()));
+    expect(await open().askLaunch(job.id, 1)).toBe(false);
+  });
 
   test('is forgotten when its job begins', async () => {
     await waiting();
     await open().askLaunch(job.id, 1);
-    await open().recordJob(job, news('in_progress'));
+    await open().record(job, 'in_progress');
     expect(await open().readJob(job.id)).not.toHaveProperty('askedAt');
   });
 });
 
 describeLedgers('the list of what waits', (open) => {
-  const record = async (id: string, pool: string, createdAt: string, state: JobState = 'waiting') =>
-    open().recordJob(aJob({ id, createdAt }), news(state, { pool, profile: pool.slice(0, pool.indexOf('@')) }));
-
-  test('names the oldest of a pool first, and no more than it was asked for', async () => {
-    await record('3', 'small@acme', after(3));
-    await record('1', 'small@acme', after(1));
-    await record('2', 'small@acme', after(2));
-    await record('4', 'small@beta', after(0));
-    expect((await open().listWaitingJobs('small@acme', 2)).map(({ job: { id } }) => id)).toEqual(['1', '2']);
-    expect((await open().listWaitingJobs('small@acme', 9)).map(({ job: { id } }) => id)).toEqual(['1', '2', '3']);
-  });
+  const record = async (id: string, pool: string, createdAt: string, state: SightedState = 'queued') =>
+    open().record(aJob({ id, createdAt }), state, {}, { pool, profile: pool.slice(0, pool.indexOf('@')) });
 
   test('keeps blocked jobs apart', async () => {
     await record('1', 'small@acme', after(0), 'blocked');
     expect(await open().listWaiting()).toEqual([]);
-    expect((await open().listBlocked()).map(({ job: { id } }) => id)).toEqual(['1']);
-    await record('1', 'small@acme', after(0), 'waiting');
+    expect(ids(await open().listBlocked())).toEqual(['1']);
+    await record('1', 'small@acme', after(0), 'queued');
     expect(await open().listBlocked()).toEqual([]);
     expect(await open().listWaiting()).toHaveLength(1);
   });
@@ -335,9 +379,77 @@ describeLedgers('the list of what waits', (open) => {
     await record('1', 'small@acme', after(0));
     await record('2', 'small@acme+gpu', after(0));
     await record('3', 'small@acme-labs', after(0));
-    expect((await open().listWaitingJobs('small@acme', 9)).map(({ job: { id } }) => id)).toEqual(['1']);
+    expect(ids(await listAll(open(), 'small@acme'))).toEqual(['1']);
   });
 });
+
+describeLedgers('the list of the jobs that wait in a pool', (open) => {
+  /** So many jobs of a repository, named `a1`, `a2` and so on, the oldest first. */
+  const jobsOf = async (repository: string, count: number) => {
+    const names = Array.from({ length: count }, (_, index) => `${repository}${index + 1}`);
+    // In another order than that of their age.
+    for (const [index, id] of [...names.entries()].toReversed()) {
+      await aWaitingJob(open(), aJob({ id, createdAt: after(index), repository: { id: repository } }));
+    }
+    return names;
+  };
+  const list = async (ofEach: number, repositories: number) =>
+    ids(await open().listWaitingJobs('small@acme', { ofEach, repositories }));
+
+  test('is empty where none waits', async () => {
+    expect(await list(2, 2)).toEqual([]);
+  });
+
+  test('has the oldest of each repository, and so many of each', async () => {
+    await jobsOf('a', 4);
+    await jobsOf('b', 1);
+    await jobsOf('c', 3);
+    expect(await list(2, 9)).toEqual(['a1', 'a2', 'b1', 'c1', 'c2']);
+    expect(await list(1, 9)).toEqual(['a1', 'b1', 'c1']);
+    expect(await list(9, 9)).toEqual(['a1', 'a2', 'a3', 'a4', 'b1', 'c1', 'c2', 'c3']);
+  });
+
+  test('has so many of a repository also when a page ends in the middle of it', async () => {
+    await jobsOf('a', 3);
+    await jobsOf('b', 9);
+    await jobsOf('c', 9);
+    expect(await list(5, 9)).toEqual(['a1', 'a2', 'a3', 'b1', 'b2', 'b3', 'b4', 'b5', 'c1', 'c2', 'c3', 'c4', 'c5']);
+    expect(await list(4, 2)).toEqual(['a1', 'a2', 'a3', 'b1', 'b2', 'b3', 'b4']);
+  });
+
+  test('has no more repositories than were asked for, also when a page has more', async () => {
+    for (const repository of ['a', 'b', 'c', 'd', 'e', 'f']) await jobsOf(repository, 1);
+    expect(await list(5, 2)).toEqual(['a1', 'b1']);
+    expect(await list(2, 3)).toEqual(['a1', 'b1', 'c1']);
+    expect(await list(3, 6)).toEqual(['a1', 'b1', 'c1', 'd1', 'e1', 'f1']);
+  });
+
+  test('gets past a repository with very many', async () => {
+    await jobsOf('a', 40);
+    await jobsOf('b', 1);
+    expect(await list(3, 2)).toEqual(['a1', 'a2', 'a3', 'b1']);
+  });
+
+  test('has parked jobs last, so many of each repository too', async () => {
+    await jobsOf('a', 3);
+    await jobsOf('b', 1);
+    for (const id of ['a1', 'a2', 'b1']) {
+      const record = (await open().readJob(id))!;
+      await open().changeJob(record, { ...record, parked: true, parkedAt: after(hour) });
+    }
+    await jobsOf('c', 1);
+    expect(await list(5, 9)).toEqual(['a3', 'c1', 'a1', 'a2', 'b1']);
+    expect(await list(1, 9)).toEqual(['a3', 'c1', 'a1', 'b1']);
+    expect(await list(1, 2)).toEqual(['a3', 'c1']);
+    const released = (await open().readJob('a1'))!;
+    await open().changeJob(released, { ...released, parked: false });
+    expect(await list(5, 9)).toEqual(['a1', 'a3', 'c1', 'a2', 'b1']);
+  });
+});
+
+async function listAll(ledger: OpenLedger, pool: string): Promise<readonly JobRecord[]> {
+  return ledger.listWaitingJobs(pool, { ofEach: 99, repositories: 99 });
+}
 
 function permutations<T>(items: readonly T[]): T[][] {
   if (items.length === 0) return [[]];

@@ -1,48 +1,79 @@
 import { afterAll, beforeAll, beforeEach, describe } from '@jest/globals';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { claimStore } from '../../../functions/aws/claims.ts';
-import { jobLedger, type JobLedger } from '../../../functions/aws/ledger/jobs.ts';
-import { sweepMemory, type SweepMemory } from '../../../functions/aws/ledger/memory.ts';
-import { takeTurn, type Pace } from '../../../functions/aws/ledger/pace.ts';
-import { repositoryLedger, type RepositoryLedger } from '../../../functions/aws/ledger/repositories.ts';
-import { runnerLedger, type RunnerLedger } from '../../../functions/aws/ledger/runners.ts';
-import { scopeLedger, type ScopeLedger } from '../../../functions/aws/ledger/scopes.ts';
-import { table, type Table } from '../../../functions/aws/ledger/table.ts';
+import { ledger as openLedger } from '../../../functions/aws/ledger/ledger.ts';
+import { paceLedger, type Pace } from '../../../functions/aws/ledger/pace.ts';
+import { table as openTable, type Item, type Table } from '../../../functions/aws/ledger/table.ts';
+import { scopeOf, type Job } from '../../../functions/contracts/between-rooms/job.ts';
+import type { JobSighting } from '../../../functions/contracts/between-rooms/job-sighting.ts';
+import type { JobRecord, RunnerRecord } from '../../../functions/contracts/between-rooms/ledger-records.ts';
+import { claimKeyPrefix } from '../../../functions/contracts/with-tasks/claim.ts';
+import type { Ledger, LaunchToBegin } from '../../../functions/fleet/ledger.ts';
+import { recordSighting, type RecordedSighting } from '../../../functions/fleet/record-sighting.ts';
 import { Tables } from '../../emulators/aws/tables.ts';
+import type { Call } from '../../emulators/aws/aws-json.ts';
 import { TurnableClock } from '../../emulators/clock.ts';
-import { fakeClaims } from '../../fakes/claims.ts';
-import { fakeClock, type FakeClock } from '../../fakes/clock.ts';
-import { fakeLedger } from '../../fakes/ledger.ts';
+import { aRunner, prefix } from '../../fakes/builders.ts';
+import { fakeClock, hour, type FakeClock } from '../../fakes/clock.ts';
+import { fakeTable } from '../../fakes/table.ts';
 
-export type Ledger = JobLedger &
-  RunnerLedger &
-  ScopeLedger &
-  RepositoryLedger &
-  SweepMemory & {
-    readonly clock: FakeClock;
-    readonly takeTurn: (pace: Pace, now: number, horizonMs: number) => Promise<number | undefined>;
-    readonly revokeClaim: (claimId: string) => Promise<boolean>;
-    /** Every claim that waits for its task; `expiresAt` in seconds. */
-    readonly listClaims: () => Promise<
-      readonly { readonly id: string; readonly body: string; readonly expiresAt: number }[]
-    >;
-  };
+/** A table and another one beside it, for transactions over both, and all that they hold. */
+export type OpenTables = {
+  readonly table: Table;
+  /** What a transaction calls the other table. */
+  readonly otherName: string;
+  readonly items: () => Promise<Item[]>;
+  readonly otherItems: () => Promise<Item[]>;
+  /** Writes and deletes in the other table, as somebody else does. */
+  readonly other: Pick<Table, 'change' | 'remove'>;
+};
 
-/** Runs a suite twice: against the ledger in memory that flows are tested with, and against the real one. */
-export function describeLedgers(title: string, suite: (open: () => Ledger) => void): void {
+export type OpenLedger = Ledger & {
+  readonly clock: FakeClock;
+  readonly table: Table;
+  readonly takeTurns: (pace: Pace, turns: number, horizonMs: number) => Promise<readonly (number | undefined)[]>;
+  /** Writes down what is said of a job that profile `small` serves. */
+  readonly record: (
+    job: Job,
+    state: JobSighting['state'],
+    parts?: Partial<JobSighting>,
+    place?: { readonly pool: string; readonly profile: string },
+  ) => Promise<RecordedSighting>;
+  /** What a task does: takes the claim away. */
+  readonly fetchClaim: (claimId: string) => Promise<boolean>;
+  /** Every claim that waits for its task; `expiresAt` in seconds. */
+  readonly listClaims: () => Promise<
+    readonly { readonly id: string; readonly body: string; readonly expiresAt: number }[]
+  >;
+  readonly items: () => Promise<Item[]>;
+  readonly countLeases: (profile: string) => Promise<number>;
+};
+
+/** Runs a suite twice: against the table in memory that flows are tested with, and against the real one. */
+export function describeTables(title: string, suite: (open: () => OpenTables) => void): void {
   describe(`${title} in memory`, () => {
-    let ledger: Ledger;
+    let tables: OpenTables;
     beforeEach(() => {
-      ledger = memoryLedger();
+      tables = memoryTables();
     });
-    suite(() => ledger);
+    suite(() => tables);
   });
   describe(`${title} in DynamoDB`, () => {
     const dynamo = describedDynamo();
-    let ledger: Ledger;
+    let tables: OpenTables;
     beforeEach(async () => {
-      ledger = dynamoLedger(await dynamo().createTables());
+      tables = await dynamo().createTables();
+    });
+    suite(() => tables);
+  });
+}
+
+/** Runs a suite twice: against the ledger over the table in memory, and over the real one. */
+export function describeLedgers(title: string, suite: (open: () => OpenLedger) => void): void {
+  describeTables(title, (open) => {
+    let ledger: OpenLedger;
+    beforeEach(() => {
+      ledger = ledgerOver(open());
     });
     suite(() => ledger);
   });
@@ -52,14 +83,7 @@ export type Dynamo = {
   readonly tables: Tables;
   readonly client: DynamoDBDocumentClient;
   /** Makes the two tables anew, empty. */
-  readonly createTables: () => Promise<TablePair>;
-};
-type TablePair = {
-  readonly ledgerName: string;
-  readonly claimsName: string;
-  readonly ledger: Table;
-  readonly claims: Table;
-  readonly tables: Tables;
+  readonly createTables: () => Promise<OpenTables & { readonly name: string }>;
 };
 
 /** The emulator, for the tests of one `describe`. */
@@ -77,9 +101,16 @@ export function describedDynamo(): () => Dynamo {
       client,
       createTables: async () => {
         made += 1;
-        const [ledgerName, claimsName] = [`Ledger-${made}`, `Claims-${made}`];
-        await createTables(tables, ledgerName, claimsName);
-        return { ledgerName, claimsName, tables, ledger: table(ledgerName, client), claims: table(claimsName, client) };
+        const [name, otherName] = [`Ledger-${made}`, `Claims-${made}`];
+        await createTables(tables, name, otherName);
+        return {
+          name,
+          otherName,
+          table: openTable(name, client),
+          other: openTable(otherName, client),
+          items: async () => tables.items(name),
+          otherItems: async () => tables.items(otherName),
+        };
       },
     };
   });
@@ -91,41 +122,116 @@ export function describedDynamo(): () => Dynamo {
   return () => dynamo;
 }
 
-export function memoryLedger(): Ledger {
-  const clock = fakeClock();
-  const claims = fakeClaims(clock.now);
+export function memoryTables(): OpenTables {
+  const other = fakeTable();
+  const table = fakeTable({ Claims: other.items });
   return {
-    ...fakeLedger(clock.now, claims),
-    clock,
-    revokeClaim: claims.revokeClaim,
-    listClaims: async () => [...claims.open].map(([id, { body, expiresAt }]) => ({ id, body, expiresAt })),
+    table,
+    other,
+    otherName: 'Claims',
+    items: async () => [...table.items.values()],
+    otherItems: async () => [...other.items.values()],
   };
 }
 
-export function dynamoLedger({ ledger, claims, claimsName, tables }: TablePair): Ledger {
+export function ledgerOver({ table, other, otherName, items, otherItems }: OpenTables): OpenLedger {
   const clock = fakeClock();
+  const ledger = openLedger({ ledger: 'Ledger', claims: otherName }, clock.now, table);
   return {
-    ...jobLedger(ledger, clock.now),
-    ...runnerLedger(ledger, claimsName, clock.now),
-    ...scopeLedger(ledger),
-    ...repositoryLedger(ledger, clock.now),
-    ...sweepMemory(ledger, clock.now),
+    ...ledger,
     clock,
-    takeTurn: async (pace, now, horizonMs) => takeTurn(ledger, pace, now, horizonMs),
-    revokeClaim: claimStore(claimsName, claims).revokeClaim,
+    table,
+    items,
+    takeTurns: paceLedger(table, clock.now).takeTurns,
+    record: async (job, state, parts = {}, { pool, profile } = { pool: 'small@acme', profile: 'small' }) =>
+      recordSighting(
+        { job, state, by: 'delivery-1', ...parts },
+        { pool, profile, scope: scopeOf(job.repository) },
+        { ...ledger, now: clock.now },
+      ),
+    fetchClaim: async (claimId) => other.remove(`${claimKeyPrefix}${claimId}`),
     listClaims: async () =>
-      (await tables.items(claimsName)).map(({ id, body, expiresAt }) => ({
-        id: String(id).replace('claim#', ''),
-        body: String(body),
-        expiresAt: Number(expiresAt),
-      })),
+      (await otherItems())
+        .map(({ id, body, expiresAt }) => ({
+          id: String(id).slice(claimKeyPrefix.length),
+          body: String(body),
+          expiresAt: Number(expiresAt),
+        }))
+        .toSorted((a, b) => a.id.localeCompare(b.id)),
+    countLeases: async (profile) => (await ledger.readProfile(profile)).leases,
   };
 }
 
-async function createTables(tables: Tables, ledger: string, claims: string): Promise<void> {
+/** The next launch of a job, as it was read. */
+export function aLaunch(job: JobRecord, parts: Partial<LaunchToBegin> = {}): LaunchToBegin {
+  const { profile, pool, scope } = job;
+  const launch = job.launches + 1;
+  const runnerId = `${prefix}-${job.job.id}-${launch}`;
+  return {
+    runner: withClaim(aRunner({ runnerId, jobId: job.job.id, launch, profile, pool, scope, claimId: `c-${runnerId}` })),
+    job,
+    before: job,
+    isNews: false,
+    cap: 7,
+    claim: { body: 'Ym9keQ==', expiresAt: Date.parse(job.seenAt) + hour },
+    ...parts,
+  };
+}
+
+/** The launch of a warm runner. */
+export function aWarmLaunch(
+  runnerId: string,
+  parts: Partial<RunnerRecord> = {},
+  others: Partial<LaunchToBegin> = {},
+): LaunchToBegin {
+  const runner = aRunner({ runnerId, jobId: undefined, launch: undefined, claimId: `c-${runnerId}`, ...parts });
+  return {
+    runner: withClaim(runner),
+    job: undefined,
+    before: undefined,
+    isNews: false,
+    cap: 7,
+    claim: { body: 'Ym9keQ==', expiresAt: Date.parse(runner.createdAt) + hour },
+    ...others,
+  };
+}
+
+function withClaim(runner: RunnerRecord): LaunchToBegin['runner'] {
+  const { claimId } = runner;
+  if (claimId === undefined) throw new Error('a launch begins with its claim');
+  return { ...runner, claimId };
+}
+
+/** A waiting job, and its record. */
+export async function aWaitingJob(ledger: OpenLedger, job: Job): Promise<JobRecord> {
+  const { record } = await ledger.record(job, 'queued');
+  if (record === undefined) throw new Error(`job ${job.id} was not recorded`);
+  return record;
+}
+
+/** Begins a launch that must begin. */
+export async function begun(ledger: OpenLedger, launch: LaunchToBegin): Promise<RunnerRecord> {
+  const { kind } = await ledger.begin(launch);
+  if (kind !== 'begun') throw new Error(`the launch of ${launch.runner.runnerId} must begin, and it is ${kind}`);
+  return launch.runner;
+}
+
+/** The calls of one operation that reach the emulator from now on. */
+export function callsOf({ tables }: Dynamo, operation: string): Call[] {
+  const calls: Call[] = [];
+  tables.service.beforeCall = (call) => {
+    if (call.operation === operation) calls.push(call);
+  };
+  return calls;
+}
+
+async function createTables(tables: Tables, name: string, otherName: string): Promise<void> {
   await tables.createTable({
-    TableName: ledger,
-    AttributeDefinitions: ['id', 'open', 'openKey'].map((name) => ({ AttributeName: name, AttributeType: 'S' })),
+    TableName: name,
+    AttributeDefinitions: ['id', 'open', 'openKey'].map((attribute) => ({
+      AttributeName: attribute,
+      AttributeType: 'S',
+    })),
     KeySchema: [{ AttributeName: 'id', KeyType: 'HASH' }],
     GlobalSecondaryIndexes: [
       {
@@ -140,7 +246,7 @@ async function createTables(tables: Tables, ledger: string, claims: string): Pro
     timeToLiveAttribute: 'expiresAt',
   });
   await tables.createTable({
-    TableName: claims,
+    TableName: otherName,
     AttributeDefinitions: [{ AttributeName: 'id', AttributeType: 'S' }],
     KeySchema: [{ AttributeName: 'id', KeyType: 'HASH' }],
     timeToLiveAttribute: 'expiresAt',

@@ -1,388 +1,297 @@
-import { expect, test } from '@jest/globals';
-import type { LeaseRequest } from '../../../functions/contracts/between-rooms/lease.ts';
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { RunnerRecord } from '../../../functions/contracts/between-rooms/ledger-records.ts';
+import type { Ending } from '../../../functions/contracts/with-infra/reasons.ts';
 import { aJob, prefix } from '../../fakes/builders.ts';
 import { after, hour, minute, second } from '../../fakes/clock.ts';
-import { describeLedgers, together, type Ledger } from './ledgers.ts';
+import {
+  aLaunch,
+  aWaitingJob,
+  aWarmLaunch,
+  begun,
+  callsOf,
+  describedDynamo,
+  describeLedgers,
+  ledgerOver,
+  memoryTables,
+  together,
+  type OpenLedger,
+} from './ledgers.ts';
 
-async function aWaitingJob(ledger: Ledger, id = '1'): Promise<void> {
-  await ledger.recordJob(aJob({ id }), { state: 'waiting', pool: 'small@acme', profile: 'small', scope: 'acme' });
-}
+const warm = async (ledger: OpenLedger, id: string, parts: Partial<RunnerRecord> = {}) =>
+  begun(ledger, aWarmLaunch(id, parts));
+const endAll = async (ledger: OpenLedger, runners: readonly RunnerRecord[], ending: Ending) =>
+  Promise.all(runners.map(async (runner) => ledger.endRunnerRecord(runner, ending)));
+const claimIds = async (ledger: OpenLedger) => (await ledger.listClaims()).map(({ id }) => id);
 
-function request(jobId = '1', launch = 1, parts: Partial<LeaseRequest> = {}): LeaseRequest {
-  const runnerId = `${prefix}-${jobId}-${launch}`;
-  const runner = { runnerId, pool: 'small@acme', profile: 'small', scope: 'acme', idleMinutes: 5, jobId, launch };
-  return { runner, cap: 7, ...parts };
-}
-
-function warm(runnerId: string, parts: Partial<LeaseRequest['runner']> = {}): LeaseRequest {
-  return {
-    runner: { runnerId, pool: 'small@acme', profile: 'small', scope: 'acme', idleMinutes: 60, ...parts },
-    cap: 7,
-  };
-}
-
-async function taken(ledger: Ledger, one: LeaseRequest) {
-  const lease = await ledger.takeLease(one);
-  if (lease.kind !== 'taken') throw new Error(`no lease: ${lease.kind}`);
-  return lease.runner;
-}
-
-const launch = (parts: Partial<Parameters<Ledger['issueClaim']>[1]> = {}) => ({
-  claimId: 'c1',
-  provider: 'FARGATE',
-  taskDefinition: 'small:1',
-  claim: 'Ym9keQ==',
-  expiresAt: Date.parse(after(hour)),
-  ...parts,
-});
-
-describeLedgers('a lease', (open) => {
-  test('is a place in the profile, a record of the runner and the launch number of the job, in one', async () => {
+describeLedgers('the end of a runner', (open) => {
+  test('gives its place back, removes its claim and takes it off the list', async () => {
     const ledger = open();
-    await aWaitingJob(ledger);
-    expect(await ledger.takeLease(request())).toEqual({
-      kind: 'taken',
-      runner: {
-        version: 1,
-        runnerId: `${prefix}-1-1`,
-        pool: 'small@acme',
-        profile: 'small',
-        scope: 'acme',
-        idleMinutes: 5,
-        jobId: '1',
-        launch: 1,
-        createdAt: after(0),
-        revoked: false,
-      },
-    });
-    expect(await ledger.readRunner(`${prefix}-1-1`)).toMatchObject({ jobId: '1', launch: 1, revoked: false });
-    expect(await ledger.countLeases('small')).toBe(1);
-    expect(await ledger.readJob('1')).toMatchObject({ launches: 1, reason: 'starting', decidedAt: after(0) });
-  });
-
-  test('is taken seven times when fifty ask at once for seven places', async () => {
-    const ledger = open();
-    await together(50, async (index) => aWaitingJob(ledger, String(index)));
-    const leases = await together(50, async (index) => ledger.takeLease(request(String(index))));
-    expect(leases.filter(({ kind }) => kind === 'taken')).toHaveLength(7);
-    expect(leases.filter(({ kind }) => kind === 'full')).toHaveLength(43);
-    expect(await ledger.countLeases('small')).toBe(7);
-    expect(await ledger.listLive()).toHaveLength(7);
-    const jobs = await ledger.listWaiting();
-    expect(jobs.filter(({ launches }) => launches === 1)).toHaveLength(7);
-  });
-
-  test('is taken once by fifty deliveries of one launch', async () => {
-    const ledger = open();
-    await aWaitingJob(ledger);
-    const leases = await together(50, async () => ledger.takeLease(request()));
-    expect(leases.filter(({ kind }) => kind === 'taken')).toHaveLength(1);
-    expect(await ledger.countLeases('small')).toBe(1);
-  });
-
-  test('is taken once by fifty deliveries of one warm runner, which say that it was begun', async () => {
-    const ledger = open();
-    const leases = await together(50, async () => ledger.takeLease(warm('w1')));
-    expect(leases.filter(({ kind }) => kind === 'taken')).toHaveLength(1);
-    expect(leases.filter(({ kind }) => kind === 'begun')).toHaveLength(49);
-    expect(await ledger.countLeases('small')).toBe(1);
-  });
-
-  test('is refused when the profile is full, and says how full', async () => {
-    const ledger = open();
-    await aWaitingJob(ledger, '1');
-    await aWaitingJob(ledger, '2');
-    await taken(ledger, request('1', 1, { cap: 1 }));
-    expect(await ledger.takeLease(request('2', 1, { cap: 1 }))).toEqual({ kind: 'full', leases: 1 });
-    expect(await ledger.readRunner(`${prefix}-2-1`)).toBeUndefined();
-    expect(await ledger.readJob('2')).toMatchObject({ launches: 0 });
-    expect(await ledger.countLeases('small')).toBe(1);
-  });
-
-  test.each([
-    ['a job that nobody knows', 1, undefined],
-    ['a launch that does not follow the last', 2, 'waiting' as const],
-    ['a job that is completed', 1, 'completed' as const],
-    ['a job that is blocked', 1, 'blocked' as const],
-  ])('is refused for %s', async (_, number, state) => {
-    const ledger = open();
-    if (state !== undefined) {
-      await ledger.recordJob(aJob({ id: '1' }), { state, pool: 'small@acme', profile: 'small', scope: 'acme' });
-    }
-    expect(await ledger.takeLease(request('1', number))).toEqual({ kind: 'overtaken' });
-    expect(await ledger.countLeases('small')).toBe(0);
-    expect(await ledger.listLive()).toEqual([]);
-  });
-
-  test('is taken for one launch after the other', async () => {
-    const ledger = open();
-    await aWaitingJob(ledger);
-    await taken(ledger, request('1', 1));
-    expect(await ledger.takeLease(request('1', 1))).toEqual({ kind: 'overtaken' });
-    await taken(ledger, request('1', 2));
-    expect(await ledger.readJob('1')).toMatchObject({ launches: 2 });
-    expect(await ledger.countLeases('small')).toBe(2);
-  });
-
-  test('is refused in a scope that is held, until the hold is over', async () => {
-    const ledger = open();
-    await aWaitingJob(ledger);
-    await ledger.holdScope('acme', { until: ledger.clock.now() + minute, reason: 'rate-limited' });
-    expect(await ledger.readScope('acme')).toMatchObject({ holdReason: 'rate-limited', holdUntil: after(minute) });
-    expect(await ledger.takeLease(request())).toEqual({ kind: 'held' });
-    ledger.clock.turn(minute + 1);
-    expect(await ledger.takeLease(request())).toMatchObject({ kind: 'taken' });
-  });
-
-  test('of another scope knows nothing of the hold', async () => {
-    const ledger = open();
-    await ledger.holdScope('acme', { until: ledger.clock.now() + minute, reason: 'suspended' });
-    expect(await ledger.takeLease(warm('w1', { scope: 'beta' }))).toMatchObject({ kind: 'taken' });
-    expect(await ledger.readScope('beta')).toEqual({ scope: 'beta' });
-  });
-
-  test('comes back once, however many say that the runner ended', async () => {
-    const ledger = open();
-    const runner = await taken(ledger, warm('w1'));
-    await taken(ledger, warm('w2'));
+    const runner = await warm(ledger, 'w1');
+    await warm(ledger, 'w2');
     ledger.clock.turn(minute);
-    const ended = await together(20, async () => ledger.endRunnerRecord(runner, 'idle'));
-    expect(ended.filter(Boolean)).toHaveLength(1);
+    expect(await ledger.endRunnerRecord(runner, 'idle')).toBe(true);
+    expect(await ledger.readRunner('w1')).toEqual({ ...runner, endedAt: after(minute), ending: 'idle' });
     expect(await ledger.countLeases('small')).toBe(1);
-    expect(await ledger.readRunner('w1')).toMatchObject({ endedAt: after(minute), ending: 'idle' });
+    expect(await claimIds(ledger)).toEqual(['c-w2']);
     expect((await ledger.listLive()).map(({ runnerId }) => runnerId)).toEqual(['w2']);
   });
 
-  test('does not come back for a runner that nobody knows', async () => {
+  test('happens once, however many say so', async () => {
     const ledger = open();
-    const runner = await taken(ledger, warm('w1'));
+    const runner = await warm(ledger, 'w1');
+    await warm(ledger, 'w2');
+    const ended = await together(20, async () => ledger.endRunnerRecord(runner, 'idle'));
+    expect(ended.filter(Boolean)).toHaveLength(1);
+    expect(await ledger.countLeases('small')).toBe(1);
+    ledger.clock.turn(minute);
+    expect(await ledger.endRunnerRecord(runner, 'lost')).toBe(false);
+    expect(await ledger.readRunner('w1')).toMatchObject({ endedAt: after(0), ending: 'idle' });
+  });
+
+  test('is none for a runner that nobody knows', async () => {
+    const ledger = open();
+    const runner = await warm(ledger, 'w1');
     expect(await ledger.endRunnerRecord({ ...runner, runnerId: 'w9' }, 'lost')).toBe(false);
     expect(await ledger.countLeases('small')).toBe(1);
     expect(await ledger.readRunner('w9')).toBeUndefined();
+    expect(await claimIds(ledger)).toEqual(['c-w1']);
   });
 
-  test('of a launch that came to nothing does not come back when somebody else went on with the launch', async () => {
+  test('needs no claim: its task has fetched it', async () => {
     const ledger = open();
-    const asLeased = await taken(ledger, warm('w1'));
-    await ledger.issueClaim(asLeased, launch());
-    expect(await ledger.endRunnerRecord(asLeased, 'not-launched')).toBe(false);
-    const asClaimed = await ledger.readRunner('w1');
-    await ledger.recordTask('w1', 'arn:1');
-    expect(asClaimed && (await ledger.endRunnerRecord(asClaimed, 'not-launched'))).toBe(false);
-    expect(await ledger.countLeases('small')).toBe(1);
-    expect(asClaimed && (await ledger.endRunnerRecord(asClaimed, 'idle'))).toBe(true);
-  });
-
-  test('of a launch that came to nothing comes back, with its claim and without', async () => {
-    const ledger = open();
-    const first = await taken(ledger, warm('w1'));
-    const other = await taken(ledger, warm('w2'));
-    await ledger.issueClaim(other, launch());
-    expect(await ledger.endRunnerRecord(first, 'not-launched')).toBe(true);
-    expect(await ledger.endRunnerRecord({ ...other, claimId: 'c1' }, 'not-launched')).toBe(true);
+    const runner = await warm(ledger, 'w1');
+    await ledger.fetchClaim('c-w1');
+    expect(await ledger.endRunnerRecord(runner, 'ran-a-job')).toBe(true);
     expect(await ledger.countLeases('small')).toBe(0);
   });
 
-  test('given back makes room for exactly one more', async () => {
+  test('makes room for exactly one more', async () => {
     const ledger = open();
-    const runner = await taken(ledger, { ...warm('w0'), cap: 1 });
+    const runner = await warm(ledger, 'w0');
     await ledger.endRunnerRecord(runner, 'idle');
-    const leases = await together(5, async (index) => ledger.takeLease({ ...warm(`n${index}`), cap: 1 }));
-    expect(leases.filter(({ kind }) => kind === 'taken')).toHaveLength(1);
+    const launches = await together(5, async (index) => ledger.begin(aWarmLaunch(`n${index}`, {}, { cap: 1 })));
+    expect(launches.filter(({ kind }) => kind === 'begun')).toHaveLength(1);
   });
 
-  test('is not given twice to a runner that has ended', async () => {
+  test('is remembered for a week, where a live runner is kept for ever', async () => {
     const ledger = open();
-    await ledger.endRunnerRecord(await taken(ledger, warm('w1')), 'idle');
-    expect(await ledger.takeLease(warm('w1'))).toEqual({ kind: 'begun' });
+    const runner = await warm(ledger, 'w1');
+    const item = async () => (await ledger.items()).find(({ id }) => id === 'runner#w1');
+    expect(await item()).not.toHaveProperty('expiresAt');
+    await ledger.endRunnerRecord(runner, 'idle');
+    expect(await item()).toMatchObject({ expiresAt: ledger.clock.now() / 1000 + 7 * 24 * 3600 });
+    expect(await item()).not.toHaveProperty('open');
+    expect(await item()).not.toHaveProperty('openKey');
   });
 });
 
-describeLedgers('the breaker of a profile', (open) => {
-  const failTimes = async (ledger: Ledger, times: number) => {
-    for (let time = 0; time < times; time += 1) await ledger.noteStartFailure('small');
-  };
-
-  test('stays shut after two failed starts', async () => {
+describeLedgers('a launch that came to nothing', (open) => {
+  test('gives everything back while nobody has seen its claim', async () => {
     const ledger = open();
-    await failTimes(ledger, 2);
-    expect(await ledger.readProfile('small')).toEqual({ leases: 0, failures: 2 });
-    expect(await ledger.takeLease(warm('w1'))).toMatchObject({ kind: 'taken' });
+    const runner = await warm(ledger, 'w1');
+    expect(await ledger.endRunnerRecord(runner, 'not-launched')).toBe(true);
+    expect(await ledger.countLeases('small')).toBe(0);
+    expect(await claimIds(ledger)).toEqual([]);
+    expect(await ledger.readRunner('w1')).toMatchObject({ ending: 'not-launched' });
   });
 
-  test('opens after three failed starts for a minute', async () => {
+  test.each<[string, (ledger: OpenLedger) => Promise<unknown>]>([
+    ['its claim was fetched', async (ledger) => ledger.fetchClaim('c-w1')],
+    ['its task is known', async (ledger) => ledger.recordTask('w1', 'arn:1')],
+    ['a job was seen with it', async (ledger) => ledger.markBusy('w1', '81230000001', after(0))],
+  ])('is refused when %s: it was launched after all', async (_, prove) => {
     const ledger = open();
-    await failTimes(ledger, 3);
-    expect(await ledger.readProfile('small')).toEqual({ leases: 0, failures: 3, breakerUntil: after(minute) });
-    expect(await ledger.takeLease(warm('w1'))).toEqual({ kind: 'breaker', until: after(minute), failures: 3 });
+    const runner = await warm(ledger, 'w1');
+    await prove(ledger);
+    const known = await ledger.readRunner('w1');
+    const claims = await claimIds(ledger);
+    expect(await ledger.endRunnerRecord(runner, 'not-launched')).toBe(false);
+    expect(await ledger.endRunnerRecord(known!, 'not-launched')).toBe(false);
+    expect(await ledger.readRunner('w1')).toEqual(known);
+    expect(await claimIds(ledger)).toEqual(claims);
+    expect(await ledger.countLeases('small')).toBe(1);
+    expect(await ledger.endRunnerRecord(runner, 'ran-a-job')).toBe(true);
+    expect(await ledger.countLeases('small')).toBe(0);
   });
 
-  test('that is open is not moved by what was started before', async () => {
+  test('is refused to somebody who read another claim', async () => {
     const ledger = open();
-    await failTimes(ledger, 3);
-    ledger.clock.turn(30 * second);
-    await failTimes(ledger, 5);
-    expect(await ledger.readProfile('small')).toEqual({ leases: 0, failures: 3, breakerUntil: after(minute) });
+    const [one] = [await warm(ledger, 'w1'), await warm(ledger, 'w2')];
+    expect(await ledger.endRunnerRecord({ ...one, claimId: 'c-w2' }, 'not-launched')).toBe(false);
+    expect(await claimIds(ledger)).toEqual(['c-w1', 'c-w2']);
+    expect(await ledger.countLeases('small')).toBe(2);
   });
 
-  test('pauses twice as long after each probe, up to half an hour, until one is good', async () => {
+  test('gives its place back though its claim was taken back before', async () => {
     const ledger = open();
-    await failTimes(ledger, 3);
-    const pauses: number[] = [];
-    for (let probe = 0; probe < 7; probe += 1) {
-      const { breakerUntil = '', failures } = await ledger.readProfile('small');
-      ledger.clock.turnTo(breakerUntil);
-      const next = await ledger.claimProbe('small', { until: breakerUntil, failures });
-      pauses.push((Date.parse(String(next)) - ledger.clock.now()) / minute);
-      await ledger.noteStartFailure('small');
-    }
-    expect(pauses).toEqual([2, 4, 8, 16, 30, 30, 30]);
+    const runner = await warm(ledger, 'w1');
+    await ledger.revokeClaim(runner);
+    expect(await ledger.endRunnerRecord(runner, 'not-launched')).toBe(true);
+    expect(await ledger.endRunnerRecord(runner, 'not-launched')).toBe(false);
+    expect(await ledger.countLeases('small')).toBe(0);
   });
 
-  test('lets one of twenty probe it, and the others wait anew', async () => {
+  test('is refused with a task, though its claim was taken back before', async () => {
     const ledger = open();
-    await failTimes(ledger, 3);
-    const breaker = { until: after(minute), failures: 3 };
-    ledger.clock.turn(minute);
-    const probes = await together(20, async () => ledger.claimProbe('small', breaker));
-    expect(probes.filter((probe) => probe !== undefined)).toEqual([after(3 * minute)]);
-    expect(await ledger.takeLease(warm('w1'))).toMatchObject({ kind: 'breaker', until: after(3 * minute) });
-    expect(await ledger.takeLease({ ...warm('w1'), probe: after(minute) })).toMatchObject({ kind: 'breaker' });
-    expect(await ledger.takeLease({ ...warm('w1'), probe: after(3 * minute) })).toMatchObject({ kind: 'taken' });
-  });
-
-  test('that is open has no probe under another moment', async () => {
-    const ledger = open();
-    await failTimes(ledger, 3);
-    expect(await ledger.claimProbe('small', { until: after(0), failures: 3 })).toBeUndefined();
-    expect(await ledger.claimProbe('large', { until: after(minute), failures: 3 })).toBeUndefined();
-    expect(await ledger.readProfile('large')).toEqual({ leases: 0, failures: 0 });
-  });
-
-  test('shuts with the first good start', async () => {
-    const ledger = open();
-    await failTimes(ledger, 4);
-    await ledger.noteGoodStart('small');
-    expect(await ledger.readProfile('small')).toEqual({ leases: 0, failures: 0 });
-    await failTimes(ledger, 2);
-    expect(await ledger.takeLease(warm('w1'))).toMatchObject({ kind: 'taken' });
-  });
-
-  test('does not touch the count of leases', async () => {
-    const ledger = open();
-    await taken(ledger, warm('w1'));
-    await failTimes(ledger, 3);
-    await ledger.noteGoodStart('small');
+    const runner = await warm(ledger, 'w1');
+    await ledger.revokeClaim(runner);
+    await ledger.recordTask('w1', 'arn:1');
+    expect(await ledger.endRunnerRecord(runner, 'not-launched')).toBe(false);
     expect(await ledger.countLeases('small')).toBe(1);
   });
+});
 
-  test('counts failures that come together', async () => {
+describeLedgers('runners that end together', (open) => {
+  test('end each once, those of one profile with those of another', async () => {
     const ledger = open();
-    await together(2, async () => ledger.noteStartFailure('small'));
-    expect(await ledger.readProfile('small')).toMatchObject({ failures: 2 });
-    await together(10, async () => ledger.noteStartFailure('small'));
-    expect(await ledger.readProfile('small')).toHaveProperty('breakerUntil', after(minute));
+    const runners = await together(6, async (index) => warm(ledger, `w${index}`));
+    const large = await warm(ledger, 'l1', { profile: 'large', pool: 'large@acme' });
+    const asked = [...runners.slice(0, 4), large, runners[0]!];
+    expect(await endAll(ledger, asked, 'idle')).toEqual([true, true, true, true, true, false]);
+    expect([await ledger.countLeases('small'), await ledger.countLeases('large')]).toEqual([2, 0]);
+    expect(await claimIds(ledger)).toEqual(['c-w4', 'c-w5']);
+  });
+
+  test('end but for those that ended before or were launched after all', async () => {
+    const ledger = open();
+    const runners = await together(4, async (index) => warm(ledger, `w${index}`));
+    await ledger.endRunnerRecord(runners[1]!, 'idle');
+    await ledger.fetchClaim('c-w2');
+    expect(await endAll(ledger, runners, 'not-launched')).toEqual([true, false, false, true]);
+    expect(await ledger.countLeases('small')).toBe(1);
+    expect((await ledger.listLive()).map(({ runnerId }) => runnerId)).toEqual(['w2']);
+  });
+
+  test('are counted exactly after any mix of beginnings, ends, fetches and revocations', async () => {
+    type Act = 'begin' | 'fetch' | 'idle' | 'not-launched' | 'revoke' | 'busy';
+    const act = fc.tuple(
+      fc.constantFrom<Act>('begin', 'begin', 'fetch', 'idle', 'not-launched', 'revoke', 'busy'),
+      fc.integer({ min: 0, max: 3 }),
+      fc.constantFrom('small', 'large'),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(act, { minLength: 1, maxLength: 6 }), { maxLength: 12 }), async (batches) => {
+        const ledger = ledgerOver(memoryTables());
+        for (const batch of batches) {
+          await Promise.all(
+            batch.map(async ([what, number, profile]) => {
+              const launch = aWarmLaunch(`${profile}-${number}`, { profile, pool: `${profile}@acme` }, { cap: 3 });
+              switch (what) {
+                case 'begin':
+                  return ledger.begin(launch);
+                case 'fetch':
+                  return ledger.fetchClaim(launch.runner.claimId);
+                case 'revoke':
+                  return ledger.revokeClaim(launch.runner);
+                case 'busy':
+                  return ledger.markBusy(launch.runner.runnerId, '1', after(0));
+                case 'idle':
+                case 'not-launched':
+                  return ledger.endRunnerRecord(launch.runner, what);
+              }
+            }),
+          );
+          const live = await ledger.listLive();
+          for (const profile of ['small', 'large']) {
+            const leases = await ledger.countLeases(profile);
+            expect(live.filter((runner) => runner.profile === profile)).toHaveLength(leases);
+            expect(leases).toBeLessThanOrEqual(3);
+          }
+          const liveClaims = new Set(live.map(({ claimId }) => claimId));
+          expect((await claimIds(ledger)).filter((id) => !liveClaims.has(id))).toEqual([]);
+        }
+      }),
+    );
   });
 });
 
-describeLedgers('the claim of a runner', (open) => {
-  test('is issued once, with the record of what is launched', async () => {
+describeLedgers('a claim that is taken back', (open) => {
+  test('is gone, and its runner says so', async () => {
     const ledger = open();
-    await taken(ledger, warm('w1'));
-    const issued = await together(20, async (index) =>
-      ledger.issueClaim({ runnerId: 'w1' }, launch({ claimId: `c${index}` })),
-    );
-    expect(issued.filter((one) => one === 'begun')).toHaveLength(19);
-    const claimId = `c${issued.indexOf('issued')}`;
-    expect(await ledger.listClaims()).toEqual([
-      { id: claimId, body: 'Ym9keQ==', expiresAt: Date.parse(after(15 * minute)) / 1000 },
-    ]);
-    expect(await ledger.readRunner('w1')).toMatchObject({
-      claimId,
-      claimedAt: after(0),
-      provider: 'FARGATE',
-      taskDefinition: 'small:1',
-    });
-  });
-
-  test('lives no longer than it may', async () => {
-    const ledger = open();
-    await taken(ledger, warm('w1'));
-    await ledger.issueClaim({ runnerId: 'w1' }, launch({ expiresAt: Date.parse(after(10 * minute)) + 999 }));
-    expect(await ledger.listClaims()).toMatchObject([{ expiresAt: Date.parse(after(10 * minute)) / 1000 }]);
-  });
-
-  test.each(['w1', 'w9'])('is not issued to a runner that is over or unknown: %s', async (runnerId) => {
-    const ledger = open();
-    await ledger.endRunnerRecord(await taken(ledger, warm('w1')), 'not-launched');
-    expect(await ledger.issueClaim({ runnerId }, launch())).toBe('begun');
-    expect(await ledger.listClaims()).toEqual([]);
-    expect((await ledger.readRunner(runnerId))?.claimId).toBeUndefined();
-  });
-
-  test('is issued only while the job of its runner waits', async () => {
-    const ledger = open();
-    await aWaitingJob(ledger, '1');
-    await aWaitingJob(ledger, '2');
-    const [over, waiting] = [await taken(ledger, request('1')), await taken(ledger, request('2'))];
-    const news = { pool: 'small@acme', profile: 'small', scope: 'acme' };
-    await ledger.recordJob(aJob({ id: '1' }), { ...news, state: 'completed' });
-    expect(await ledger.issueClaim(over, launch())).toBe('job-over');
-    expect(await ledger.listClaims()).toEqual([]);
-    expect(await ledger.readRunner(over.runnerId)).not.toHaveProperty('claimId');
-    expect(await ledger.issueClaim(waiting, launch())).toBe('issued');
-    await ledger.recordJob(aJob({ id: '2' }), { ...news, state: 'completed' });
-    expect(await ledger.issueClaim(waiting, launch({ claimId: 'c2' }))).toBe('begun');
+    const runner = await warm(ledger, 'w1');
+    await warm(ledger, 'w2');
+    expect(await ledger.revokeClaim(runner)).toBe(true);
+    expect(await claimIds(ledger)).toEqual(['c-w2']);
+    expect(await ledger.readRunner('w1')).toEqual({ ...runner, revoked: true });
+    expect(await ledger.countLeases('small')).toBe(2);
   });
 
   test('is taken back once', async () => {
     const ledger = open();
-    await taken(ledger, warm('w1'));
-    await ledger.issueClaim({ runnerId: 'w1' }, launch());
-    const revoked = await together(10, async () => ledger.revokeClaim('c1'));
+    const runner = await warm(ledger, 'w1');
+    const revoked = await together(10, async () => ledger.revokeClaim(runner));
     expect(revoked.filter(Boolean)).toHaveLength(1);
-    expect(await ledger.listClaims()).toEqual([]);
+  });
+
+  test.each<[string, (ledger: OpenLedger, runner: RunnerRecord) => Promise<unknown>]>([
+    ['a task has fetched it', async (ledger) => ledger.fetchClaim('c-w1')],
+    ['its runner has ended', async (ledger, runner) => ledger.endRunnerRecord(runner, 'idle')],
+    [
+      'its runner has ended and somebody left the claim',
+      async (ledger) => ledger.table.change<RunnerRecord>({ id: 'runner#w1', set: { endedAt: after(0) } }),
+    ],
+    ['a job was seen with its runner', async (ledger) => ledger.markBusy('w1', '1', after(0))],
+  ])('is not, when %s', async (_, happen) => {
+    const ledger = open();
+    const runner = await warm(ledger, 'w1');
+    await happen(ledger, runner);
+    const [known, claims] = [await ledger.readRunner('w1'), await claimIds(ledger)];
+    expect(await ledger.revokeClaim(runner)).toBe(false);
+    expect(await ledger.readRunner('w1')).toEqual(known);
+    expect(await claimIds(ledger)).toEqual(claims);
+  });
+
+  test('is none for a runner without one, nor for one that nobody knows', async () => {
+    const ledger = open();
+    const { claimId: _, ...runner } = await warm(ledger, 'w1');
+    expect(await ledger.revokeClaim(runner)).toBe(false);
+    expect(await ledger.revokeClaim({ ...runner, runnerId: 'w9', claimId: 'c-w1' })).toBe(false);
+    expect(await claimIds(ledger)).toEqual(['c-w1']);
+    expect(await ledger.readRunner('w9')).toBeUndefined();
   });
 });
 
 describeLedgers('the record of a runner', (open) => {
   test('keeps its first task', async () => {
     const ledger = open();
-    await taken(ledger, warm('w1'));
+    await warm(ledger, 'w1');
     ledger.clock.turn(second);
     expect(await ledger.recordTask('w1', 'arn:1')).toMatchObject({ taskArn: 'arn:1', launchedAt: after(second) });
     ledger.clock.turn(second);
     expect(await ledger.recordTask('w1', 'arn:2')).toMatchObject({ taskArn: 'arn:1', launchedAt: after(second) });
   });
 
+  test('comes back with its task though its lease has ended meanwhile', async () => {
+    const ledger = open();
+    await ledger.endRunnerRecord(await warm(ledger, 'w1'), 'lost');
+    expect(await ledger.recordTask('w1', 'arn:1')).toMatchObject({
+      taskArn: 'arn:1',
+      endedAt: after(0),
+      ending: 'lost',
+    });
+  });
+
   test('keeps its first job', async () => {
     const ledger = open();
-    await taken(ledger, warm('w1'));
+    await warm(ledger, 'w1');
     const marked = await together(5, async (index) => ledger.markBusy('w1', `job-${index}`, after(index)));
     const { busyJobId, busyAt } = (await ledger.readRunner('w1')) ?? {};
-    expect(marked).toHaveLength(5);
+    expect(marked.map((runner) => runner?.busyJobId)).toEqual(marked.map(() => busyJobId));
     expect(busyAt).toBe(after(Number(busyJobId?.replace('job-', ''))));
     expect(await ledger.markBusy('w1', 'late', after(hour))).toMatchObject({ busyJobId });
   });
 
   test('takes another provider', async () => {
     const ledger = open();
-    await taken(ledger, warm('w1'));
-    await ledger.issueClaim({ runnerId: 'w1' }, launch({ provider: 'FARGATE_SPOT' }));
+    await warm(ledger, 'w1', { provider: 'FARGATE_SPOT' });
     await ledger.changeProvider('w1', 'FARGATE');
     expect(await ledger.readRunner('w1')).toMatchObject({ provider: 'FARGATE' });
   });
 
-  test('remembers that its claim was revoked', async () => {
-    const ledger = open();
-    await taken(ledger, warm('w1'));
-    await ledger.markRevoked('w1');
-    expect(await ledger.readRunner('w1')).toMatchObject({ revoked: true });
-  });
-
   test('remembers since when its task is missing, and forgets it', async () => {
     const ledger = open();
-    await taken(ledger, warm('w1'));
+    await warm(ledger, 'w1');
     await ledger.markMissing('w1', true);
     ledger.clock.turn(minute);
     await ledger.markMissing('w1', true);
@@ -394,7 +303,7 @@ describeLedgers('the record of a runner', (open) => {
 
   test('remembers when its registration went', async () => {
     const ledger = open();
-    await taken(ledger, warm('w1'));
+    await warm(ledger, 'w1');
     await ledger.markDeregistered('w1');
     ledger.clock.turn(minute);
     await ledger.markDeregistered('w1');
@@ -404,23 +313,81 @@ describeLedgers('the record of a runner', (open) => {
   test('is not made by a mark on a runner that nobody knows', async () => {
     const ledger = open();
     await ledger.changeProvider('w9', 'FARGATE');
-    await ledger.markRevoked('w9');
     await ledger.markMissing('w9', true);
     await ledger.markMissing('w9', false);
     await ledger.markDeregistered('w9');
     expect(await ledger.markBusy('w9', '1', after(0))).toBeUndefined();
     expect(await ledger.recordTask('w9', 'arn:1')).toBeUndefined();
     expect(await ledger.readRunner('w9')).toBeUndefined();
+    expect(await ledger.items()).toEqual([]);
   });
 
   test('is listed with its profile, not with one whose name begins alike', async () => {
     const ledger = open();
-    await taken(ledger, warm('w1'));
-    await taken(ledger, warm('w2', { pool: 'small@beta', scope: 'beta' }));
-    await taken(ledger, warm('w3', { pool: 'small-arm@acme', profile: 'small-arm' }));
-    const ids = async (runners: ReturnType<Ledger['listLive']>) => (await runners).map(({ runnerId }) => runnerId);
+    await warm(ledger, 'w1');
+    await warm(ledger, 'w2', { pool: 'small@beta', scope: 'beta' });
+    await warm(ledger, 'w3', { pool: 'small-arm@acme', profile: 'small-arm' });
+    const ids = async (runners: ReturnType<OpenLedger['listLive']>) => (await runners).map(({ runnerId }) => runnerId);
     expect(await ids(ledger.listRunners('small'))).toEqual(['w1', 'w2']);
     expect(await ids(ledger.listRunners('small-arm'))).toEqual(['w3']);
     expect((await ids(ledger.listLive())).toSorted()).toEqual(['w1', 'w2', 'w3']);
+  });
+
+  test('has what its own end needs: its repository and how long its job may run', async () => {
+    const ledger = open();
+    const job = await aWaitingJob(ledger, aJob({ id: '1' }));
+    const launch = aLaunch(job);
+    const runner = { ...launch.runner, repository: 'acme/web', maxHours: 72 };
+    await begun(ledger, { ...launch, runner });
+    expect(await ledger.readRunner(`${prefix}-1-1`)).toEqual(runner);
+  });
+});
+
+describe('the transactions that end runners', () => {
+  const dynamo = describedDynamo();
+
+  test('are one for several of a profile, and one for each profile', async () => {
+    const ledger = ledgerOver(await dynamo().createTables());
+    const runners = await together(5, async (index) => warm(ledger, `w${index}`));
+    const large = await warm(ledger, 'l1', { profile: 'large', pool: 'large@acme' });
+    const calls = callsOf(dynamo(), 'TransactWriteItems');
+    expect(await endAll(ledger, [...runners, large], 'idle')).toEqual([true, true, true, true, true, true]);
+    const acts = calls.map(({ input }) => (input['TransactItems'] as unknown[]).length);
+    expect(acts.toSorted((a, b) => a - b)).toEqual([3, 1 + 2 * 5]);
+  });
+
+  test('take more runners than fit into one, in several', async () => {
+    const ledger = ledgerOver(await dynamo().createTables());
+    const launches = Array.from({ length: 60 }, (_, index) => aWarmLaunch(`w${index}`, {}, { cap: 100 }));
+    await Promise.all(launches.map(async (launch) => ledger.begin(launch)));
+    const ended = await endAll(
+      ledger,
+      launches.map(({ runner }) => runner),
+      'idle',
+    );
+    expect(ended).toEqual(launches.map(() => true));
+    expect(await ledger.countLeases('small')).toBe(0);
+  });
+
+  test('give one lease back when the answer was lost', async () => {
+    const ledger = ledgerOver(await dynamo().createTables());
+    await warm(ledger, 'w1');
+    const two = await warm(ledger, 'w2');
+    dynamo().tables.failNext('TransactWriteItems', { type: 'InternalServerError', status: 500, after: true });
+    expect(await ledger.endRunnerRecord(two, 'idle')).toBe(true);
+    expect(await ledger.countLeases('small')).toBe(1);
+  });
+
+  test('take a claim back when the answer was lost, and say so', async () => {
+    const ledger = ledgerOver(await dynamo().createTables());
+    const runner = await warm(ledger, 'w1');
+    const calls = callsOf(dynamo(), 'TransactWriteItems');
+    dynamo().tables.failNext('TransactWriteItems', { type: 'InternalServerError', status: 500, after: true });
+    expect(await ledger.revokeClaim(runner)).toBe(true);
+    expect(await ledger.readRunner('w1')).toMatchObject({ revoked: true });
+    expect(await ledger.listClaims()).toEqual([]);
+    const tokens = calls.map(({ input }) => input['ClientRequestToken']);
+    expect(tokens).toHaveLength(2);
+    expect(new Set(tokens).size).toBe(1);
   });
 });

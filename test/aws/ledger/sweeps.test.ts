@@ -1,81 +1,9 @@
 import { expect, test } from '@jest/globals';
 import { aJob } from '../../fakes/builders.ts';
 import { after, hour, minute, second } from '../../fakes/clock.ts';
-import { describeLedgers, together } from './ledgers.ts';
+import { describeLedgers } from './ledgers.ts';
 
 const { repository } = aJob();
-
-describeLedgers('the pace', (open) => {
-  test('gives fifty who come at once a turn of their own each, spaced evenly', async () => {
-    const ledger = open();
-    const now = ledger.clock.now();
-    const pace = { key: 'run-task', intervalMs: 50, burst: 1 };
-    const turns = await together(50, async () => ledger.takeTurn(pace, now, hour));
-    const expected = Array.from({ length: 50 }, (_, index) => now + index * 50);
-    expect(turns.map(Number).toSorted((a, b) => a - b)).toEqual(expected);
-  });
-
-  test('lets a burst through at once after a pause, and what follows one by one', async () => {
-    const ledger = open();
-    const now = ledger.clock.now();
-    const turns: number[] = [];
-    for (let time = 0; time < 6; time += 1) {
-      turns.push(Number(await ledger.takeTurn({ key: 'p', intervalMs: 100, burst: 4 }, now, hour)));
-    }
-    expect(turns.map((turn) => turn - now)).toEqual([0, 0, 0, 0, 100, 200]);
-  });
-
-  test('never lets more through in a while than its rate and one burst', async () => {
-    const ledger = open();
-    const begun = ledger.clock.now();
-    const turns: number[] = [];
-    for (let time = 0; time < 40; time += 1) {
-      ledger.clock.turn((time * 37) % 90);
-      turns.push(
-        Number(await ledger.takeTurn({ key: 'p', intervalMs: 100, burst: 3 }, ledger.clock.now(), hour)) - begun,
-      );
-    }
-    const inOrder = turns.map(Number).toSorted((a, b) => a - b);
-    for (const [index, from] of inOrder.entries()) {
-      const within = inOrder.slice(index).filter((turn) => turn < from + 1000).length;
-      expect(within).toBeLessThanOrEqual(13);
-    }
-  });
-
-  test('gives back what was left unused, up to a burst', async () => {
-    const ledger = open();
-    const pace = { key: 'p', intervalMs: 100, burst: 2 };
-    for (let time = 0; time < 4; time += 1) await ledger.takeTurn(pace, ledger.clock.now(), hour);
-    ledger.clock.turn(hour);
-    const now = ledger.clock.now();
-    const turns = [
-      await ledger.takeTurn(pace, now, hour),
-      await ledger.takeTurn(pace, now, hour),
-      await ledger.takeTurn(pace, now, hour),
-    ];
-    expect(turns.map((turn) => Number(turn) - now)).toEqual([0, 0, 100]);
-  });
-
-  test('gives no turn that is too far off, and none is lost by asking', async () => {
-    const ledger = open();
-    const pace = { key: 'p', intervalMs: minute, burst: 2 };
-    const now = ledger.clock.now();
-    const turns = await together(20, async () => ledger.takeTurn(pace, now, 3 * minute));
-    const given = turns.filter((turn) => turn !== undefined).toSorted((a, b) => a - b);
-    expect(given.map((turn) => (turn - now) / minute)).toEqual([0, 0, 1, 2, 3]);
-    ledger.clock.turn(minute);
-    expect(await ledger.takeTurn(pace, ledger.clock.now(), 3 * minute)).toBe(now + 4 * minute);
-    expect(await ledger.takeTurn(pace, ledger.clock.now(), 3 * minute)).toBeUndefined();
-  });
-
-  test('is kept for each key alone', async () => {
-    const ledger = open();
-    const now = ledger.clock.now();
-    for (const key of ['registrations#acme', 'registrations#beta']) {
-      expect(await ledger.takeTurn({ key, intervalMs: 600, burst: 1 }, now, hour)).toBe(now);
-    }
-  });
-});
 
 describeLedgers('the repositories seen lately', (open) => {
   test('are remembered with when they had a job, in the order of their names', async () => {

@@ -13,6 +13,8 @@ export type QueuedMessage = {
 /** How AWS hands messages to a function. */
 export type DeliveryShape = {
   readonly batchSize: number;
+  /** How long a batch is gathered. */
+  readonly windowMs: number;
   /** Invocations at once. */
   readonly atOnce: number;
   readonly eventOf: (messages: readonly QueuedMessage[]) => unknown;
@@ -70,7 +72,16 @@ export class Poller {
   }
 
   #poll(): void {
-    while (this.#ready.length > 0 && this.#busy < this.#shape.atOnce) void this.#deliver();
+    const { batchSize, windowMs, atOnce } = this.#shape;
+    for (; this.#busy < atOnce; void this.#deliver()) {
+      const [oldest] = this.#ready;
+      if (oldest === undefined) return;
+      const left = oldest.sentAt + windowMs - Date.now();
+      if (this.#ready.length < batchSize && left > 0) {
+        setTimeout(() => this.#poll(), left);
+        return;
+      }
+    }
   }
 
   async #deliver(): Promise<void> {

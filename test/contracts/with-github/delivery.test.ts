@@ -49,8 +49,8 @@ const read = [
     undefined,
   ],
   ['queued', 'queued', '289782451', ['ubuntu-latest'], '2021-09-13T02:21:13.000Z', 'GitHub Actions 5', undefined],
-  ['queued', 'waiting', '12877621891', ['self-hosted', 'k8s'], '2023-04-19T21:12:12.000Z', undefined, undefined],
-  ['waiting', 'waiting', '12877621891', ['self-hosted', 'k8s'], '2023-04-19T21:12:12.000Z', undefined, undefined],
+  ['queued', 'blocked', '12877621891', ['self-hosted', 'k8s'], '2023-04-19T21:12:12.000Z', undefined, undefined],
+  ['waiting', 'blocked', '12877621891', ['self-hosted', 'k8s'], '2023-04-19T21:12:12.000Z', undefined, undefined],
 ];
 
 /** A queued example with parts changed; `undefined` takes a part away. */
@@ -66,8 +66,10 @@ function bodyWith(parts: { workflow_job?: object; repository?: object }): string
 describe('a workflow_job delivery', () => {
   test("is read from each of GitHub's examples", () => {
     const decoded = examples.map((example) => {
-      const { action, status, job, runnerName, conclusion } = decodeWorkflowJob(JSON.stringify(example));
-      return [action, status, job.id, job.labels, job.createdAt, runnerName, conclusion];
+      const { action, job, sighting } = decodeWorkflowJob(JSON.stringify(example), 'd');
+      expect(sighting).toMatchObject({ job, by: 'd' });
+      const { state, runnerName, conclusion } = sighting ?? {};
+      return [action, state, job.id, job.labels, job.createdAt, runnerName, conclusion];
     });
     expect(decoded).toEqual(read);
   });
@@ -75,22 +77,30 @@ describe('a workflow_job delivery', () => {
   test('of every example makes a job that a queue can carry', () => {
     expect(examples).toHaveLength(8);
     for (const example of examples) {
-      const message = queuedMessage(decodeWorkflowJob(JSON.stringify(example)).job);
+      const message = queuedMessage(decodeWorkflowJob(JSON.stringify(example), 'd').job);
       expect(decodeLaunchMessage(encodeMessage(message))).toEqual(message);
     }
   });
 
   test('names whose repository it is', () => {
-    const last = decodeWorkflowJob(JSON.stringify(examples.at(-1)));
-    expect([decodeWorkflowJob(bodyWith({})).job.repository, last.job.repository]).toMatchObject([
+    const last = decodeWorkflowJob(JSON.stringify(examples.at(-1)), 'd');
+    expect([decodeWorkflowJob(bodyWith({}), 'd').job.repository, last.job.repository]).toMatchObject([
       { ...helloWorld, id: expect.any(String) },
       { ...testing, id: expect.any(String) },
     ]);
   });
 
+  test('of an action that we do not know says nothing of its job', () => {
+    const requested = { ...(JSON.parse(bodyWith({})) as object), action: 'requested' };
+    expect(decodeWorkflowJob(JSON.stringify(requested), 'd')).toMatchObject({
+      action: 'requested',
+      sighting: undefined,
+    });
+  });
+
   test('says when a job was completed', () => {
     const completed = examples.find(({ action }) => action === 'completed');
-    expect(decodeWorkflowJob(JSON.stringify(completed))).toMatchObject({
+    expect(decodeWorkflowJob(JSON.stringify(completed), 'd').sighting).toMatchObject({
       startedAt: '2021-08-05T10:34:58.000Z',
       completedAt: '2021-08-05T10:38:16.000Z',
     });
@@ -100,20 +110,20 @@ describe('a workflow_job delivery', () => {
     const body = bodyWith({ workflow_job: { id: 'ID', run_id: 'RUN' } })
       .replace('"ID"', '9007199254740993')
       .replace('"RUN"', '18446744073709551615');
-    expect(decodeWorkflowJob(body).job).toMatchObject({ id: '9007199254740993', runId: '18446744073709551615' });
+    expect(decodeWorkflowJob(body, 'd').job).toMatchObject({ id: '9007199254740993', runId: '18446744073709551615' });
   });
 
   test.each([null, '', undefined])('has no runner where GitHub says %j', (runner_name) => {
-    expect(decodeWorkflowJob(bodyWith({ workflow_job: { runner_name } }))).not.toHaveProperty('runnerName');
+    expect(decodeWorkflowJob(bodyWith({ workflow_job: { runner_name } }), 'd').sighting?.runnerName).toBeUndefined();
   });
 
   test('without an attempt is of the first', () => {
-    expect(decodeWorkflowJob(bodyWith({ workflow_job: { run_attempt: undefined } })).job.attempt).toBe(1);
-    expect(decodeWorkflowJob(bodyWith({ workflow_job: { run_attempt: 3 } })).job.attempt).toBe(3);
+    expect(decodeWorkflowJob(bodyWith({ workflow_job: { run_attempt: undefined } }), 'd').job.attempt).toBe(1);
+    expect(decodeWorkflowJob(bodyWith({ workflow_job: { run_attempt: 3 } }), 'd').job.attempt).toBe(3);
   });
 
   test('spells its moments one way, whatever the time zone GitHub wrote', () => {
-    const { job } = decodeWorkflowJob(bodyWith({ workflow_job: { created_at: '2026-11-21T11:00:00+02:00' } }));
+    const { job } = decodeWorkflowJob(bodyWith({ workflow_job: { created_at: '2026-11-21T11:00:00+02:00' } }), 'd');
     expect(job.createdAt).toBe('2026-11-21T09:00:00.000Z');
   });
 
@@ -130,20 +140,20 @@ describe('a workflow_job delivery', () => {
     ['an attempt in words', { workflow_job: { run_attempt: 'first' } }, { job: { attempt: 1 } }],
     ['a conclusion that is no text', { workflow_job: { conclusion: {} } }, { conclusion: undefined }],
     ['a runner name that is no text', { workflow_job: { runner_name: 0 } }, { runnerName: undefined }],
-    ['no status', { workflow_job: { status: null } }, { status: '' }],
+    ['no status', { workflow_job: { status: null } }, { state: 'queued' }],
     [
       'no moment of its creation',
       { workflow_job: { created_at: 'soon', started_at: '2026-09-01T10:00:00Z' } },
       { job: { createdAt: '2026-09-01T10:00:00.000Z' } },
     ],
   ])('with %s is taken: that is read as absent', (_, parts, expected) => {
-    const decoded = decodeWorkflowJob(bodyWith(parts));
+    const decoded = decodeWorkflowJob(bodyWith(parts), 'd');
     expect({
       startedAt: undefined,
       completedAt: undefined,
       conclusion: undefined,
       runnerName: undefined,
-      ...decoded,
+      ...decoded.sighting,
     }).toMatchObject(expected);
   });
 
@@ -153,13 +163,13 @@ describe('a workflow_job delivery', () => {
   ])('whose owner has no type is %s', (_, more, ownerType) => {
     for (const owner of [{ login: 'acme' }, { type: null }, undefined]) {
       const payload = JSON.parse(bodyWith({ repository: { owner } })) as object;
-      expect(decodeWorkflowJob(JSON.stringify({ ...payload, ...more })).job.repository.ownerType).toBe(ownerType);
+      expect(decodeWorkflowJob(JSON.stringify({ ...payload, ...more }), 'd').job.repository.ownerType).toBe(ownerType);
     }
   });
 
   test('has a name that a message can carry', () => {
     const name = '🚀'.repeat(5000);
-    expect(decodeWorkflowJob(bodyWith({ workflow_job: { name } })).job.name).toBe('🚀'.repeat(500));
+    expect(decodeWorkflowJob(bodyWith({ workflow_job: { name } }), 'd').job.name).toBe('🚀'.repeat(500));
   });
 
   test.each([
@@ -191,13 +201,13 @@ describe('a workflow_job delivery', () => {
       'repository.full_name must be ',
     ],
   ])('%s is refused, by its part', (_, body, says) => {
-    expect(() => decodeWorkflowJob(body)).toThrow(says);
+    expect(() => decodeWorkflowJob(body, 'd')).toThrow(says);
   });
 
   test('that is refused is not quoted', () => {
     for (const part of ['id', 'run_id', 'labels']) {
       const secretive = bodyWith({ workflow_job: { [part]: 's3cret' } });
-      expect(() => decodeWorkflowJob(secretive)).toThrow(/^((?!s3cret).)*$/s);
+      expect(() => decodeWorkflowJob(secretive, 'd')).toThrow(/^((?!s3cret).)*$/s);
     }
   });
 });

@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { decodeClaim, encodeClaim, type Claim } from '../../../functions/contracts/with-tasks/claim.ts';
+import { decodeClaim, encodeClaim, type Claim, newClaimId } from '../../../functions/contracts/with-tasks/claim.ts';
 
 const claim: Claim = {
   url: 'https://github.com/acme',
@@ -57,5 +58,14 @@ describe('a claim', () => {
     const text = Buffer.from('url https://github.com/acme\ntoken AAAA-secret\n').toString('base64');
     expect(() => decodeClaim(text)).toThrow('a claim must have a line "name", it has none');
     expect(() => encodeClaim({ ...claim, token: 'AAAA-secret\n' })).toThrow(/^((?!AAAA-secret).)*$/s);
+  });
+});
+
+describe('the name of a claim', () => {
+  test('is 24 random bytes, in letters that an environment variable and a key can carry', () => {
+    expect(newClaimId((size) => Buffer.alloc(size, 0xff))).toBe('_'.repeat(32));
+    const ids = new Set(Array.from({ length: 1000 }, () => newClaimId(randomBytes)));
+    expect(ids.size).toBe(1000);
+    expect([...ids].filter((id) => !/^[\w-]{32}$/.test(id))).toEqual([]);
   });
 });

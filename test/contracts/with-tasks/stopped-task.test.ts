@@ -163,6 +163,47 @@ describe('a stopped task', () => {
   });
 });
 
+describe('a stop event', () => {
+  const event = {
+    version: '0',
+    id: '9bcdac79-b31f-4d3d-9410-fbd727c29fab',
+    'detail-type': 'ECS Task State Change',
+    source: 'aws.ecs',
+    account: '111122223333',
+    time: '2026-09-01T10:11:58Z',
+    region: 'us-east-1',
+    resources: [arn],
+    detail,
+  };
+
+  test('is read from the body of its message', () => {
+    expect(decodeStopEvent(JSON.stringify(event))).toEqual(decodeStoppedTask(detail));
+  });
+
+  test('of a task that is not over yet is none', () => {
+    expect(decodeStopEvent(JSON.stringify({ ...event, detail: { ...detail, lastStatus: 'RUNNING' } }))).toBeUndefined();
+  });
+
+  test.each([
+    ['nothing', '', 'a stop event must be JSON, got 0 characters that are not'],
+    ['no JSON', '{"detail":', 'a stop event must be JSON, got 10 characters that are not'],
+    ['null', 'null', "a stop event's text is wrong: Invalid type: Expected Object but received null"],
+    ['no detail', '{}', 'a stop event\'s detail is wrong: Invalid key: Expected "detail" but received undefined'],
+    [
+      'a detail in words',
+      '{"detail":"stopped"}',
+      "a task state change's detail is wrong: Invalid type: Expected Object",
+    ],
+    ['a task without an ARN', '{"detail":{"lastStatus":"STOPPED"}}', "a task state change's taskArn is wrong"],
+  ])('that is %s is refused, with what must be and what came', (_, body, message) => {
+    expect(() => decodeStopEvent(body)).toThrow(message);
+  });
+
+  test('that cannot be read is never quoted', () => {
+    expect(() => decodeStopEvent('CLAIM_ID=secret')).toThrow(/^(?!.*secret)/);
+  });
+});
+
 describe('what AWS did to a task', () => {
   const { startedAt: _, ...unstarted } = detail;
   const interrupted = 'Your Spot Task was interrupted.';
@@ -239,46 +280,5 @@ describe('what AWS did to a task', () => {
     ['InfrastructureHealth', 'x'],
   ])('is no failed start once it had begun, with %s', (stopCode, stoppedReason) => {
     expect(decodeStoppedTask({ ...detail, stopCode, stoppedReason })?.awsFault).toBeUndefined();
-  });
-});
-
-describe('a stop event', () => {
-  const event = {
-    version: '0',
-    id: '9bcdac79-b31f-4d3d-9410-fbd727c29fab',
-    'detail-type': 'ECS Task State Change',
-    source: 'aws.ecs',
-    account: '111122223333',
-    time: '2026-09-01T10:11:58Z',
-    region: 'us-east-1',
-    resources: [arn],
-    detail,
-  };
-
-  test('is read from the body of its message', () => {
-    expect(decodeStopEvent(JSON.stringify(event))).toEqual(decodeStoppedTask(detail));
-  });
-
-  test('of a task that is not over yet is none', () => {
-    expect(decodeStopEvent(JSON.stringify({ ...event, detail: { ...detail, lastStatus: 'RUNNING' } }))).toBeUndefined();
-  });
-
-  test.each([
-    ['nothing', '', 'a stop event must be JSON, got 0 characters that are not'],
-    ['no JSON', '{"detail":', 'a stop event must be JSON, got 10 characters that are not'],
-    ['null', 'null', "a stop event's text is wrong: Invalid type: Expected Object but received null"],
-    ['no detail', '{}', 'a stop event\'s detail is wrong: Invalid key: Expected "detail" but received undefined'],
-    [
-      'a detail in words',
-      '{"detail":"stopped"}',
-      "a task state change's detail is wrong: Invalid type: Expected Object",
-    ],
-    ['a task without an ARN', '{"detail":{"lastStatus":"STOPPED"}}', "a task state change's taskArn is wrong"],
-  ])('that is %s is refused, with what must be and what came', (_, body, message) => {
-    expect(() => decodeStopEvent(body)).toThrow(message);
-  });
-
-  test('that cannot be read is never quoted', () => {
-    expect(() => decodeStopEvent('CLAIM_ID=secret')).toThrow(/^(?!.*secret)/);
   });
 });
