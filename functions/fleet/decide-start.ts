@@ -47,15 +47,11 @@ export function decideStart({ job, profile, leases, scope, breaker, room, now }:
     if (own.kind === 'wait') return { ...own, note: job.note ?? ownNote(own.until) };
   }
   const { name, maxRunners } = profile;
-  if (maxRunners === 0) {
-    return { kind: 'wait', reason: 'profile-paused', note: `profile ${name} is paused: maxRunners is 0` };
-  }
+  if (maxRunners === 0) return { kind: 'wait', ...pausedProfile(name) };
   const hold = holdOf(scope, now);
   if (hold !== undefined) return { kind: 'wait', reason: 'scope-held', note: hold.note };
   // Before breaker and room: a probe that finds the profile full would be a probe for nothing.
-  if (leases >= maxRunners) {
-    return { kind: 'wait', reason: 'profile-full', note: `profile ${name} is full (${leases} of ${maxRunners})` };
-  }
+  if (leases >= maxRunners) return { kind: 'wait', ...fullProfile(profile, leases) };
   const broken = allowedByBreaker(breaker, now);
   if (broken.kind === 'wait') {
     const note = `profile ${name} paused in ${scope.scope} until ${iso(broken.until)}: ${breaker.failures} starts in a row failed`;
@@ -71,9 +67,19 @@ export function decideStart({ job, profile, leases, scope, breaker, room, now }:
   };
 }
 
+type Why = { readonly reason: WaitReason; readonly note: string };
+
+export function pausedProfile(name: string): Why {
+  return { reason: 'profile-paused', note: `profile ${name} is paused: maxRunners is 0` };
+}
+
+export function fullProfile({ name, maxRunners }: Pick<Profile, 'name' | 'maxRunners'>, leases: number): Why {
+  return { reason: 'profile-full', note: `profile ${name} is full (${leases} of ${maxRunners})` };
+}
+
 type Chosen =
   | { readonly kind: 'go' | 'probe'; readonly capacity: Capacity; readonly instead?: Capacity }
-  | { readonly kind: 'wait'; readonly reason: WaitReason; readonly note: string };
+  | ({ readonly kind: 'wait' } & Why);
 
 /**
  * Spot where the profile asks for Spot. `spot-preferred` does without Spot while Spot has no room, and for a job that lost a Spot task

@@ -3,7 +3,7 @@ import { bootLimitMs } from '../contracts/with-infra/limits.ts';
 import type { Profile } from '../contracts/with-infra/profile.ts';
 import type { WaitReason } from '../contracts/with-infra/reasons.ts';
 import type { Admission } from '../fleet/admit-job.ts';
-import { decideStart, type StartDecision, type StartView } from '../fleet/decide-start.ts';
+import { decideStart, fullProfile, pausedProfile, type StartDecision, type StartView } from '../fleet/decide-start.ts';
 import { wasOldWhenSeen } from '../fleet/waits/lifetime.ts';
 import { isGone } from '../fleet/waits/not-found.ts';
 
@@ -95,17 +95,8 @@ function decideBegun({ job, leases, begunUnder, now }: LaunchView, runner: Runne
     return { kind: 'abandon', runner, reason: 'starting', note: `profile ${runner.profile} is gone` };
   }
   const { name, maxRunners } = begunUnder;
-  if (maxRunners === 0) {
-    return { kind: 'abandon', runner, reason: 'profile-paused', note: `profile ${name} is paused: maxRunners is 0` };
-  }
-  if (leases > maxRunners) {
-    return {
-      kind: 'abandon',
-      runner,
-      reason: 'profile-full',
-      note: `profile ${name} is full (${leases} of ${maxRunners})`,
-    };
-  }
+  if (maxRunners === 0) return { kind: 'abandon', runner, ...pausedProfile(name) };
+  if (leases > maxRunners) return { kind: 'abandon', runner, ...fullProfile(begunUnder, leases) };
   return { kind: 'resume', runner, profile: begunUnder };
 }
 

@@ -7,7 +7,7 @@ import { askedForMs, claimLifetimeMs, longestTurnMs } from '../contracts/with-in
 import { runnerLabels, type Profile } from '../contracts/with-infra/profile.ts';
 import type { Providers } from '../contracts/with-infra/providers.ts';
 import { encodeClaim } from '../contracts/with-tasks/claim.ts';
-import type { Capacity } from '../fleet/decide-start.ts';
+import { fullProfile, type Capacity } from '../fleet/decide-start.ts';
 import type { Ledger, LaunchToBegin } from '../fleet/ledger.ts';
 import { withProbe } from '../fleet/waits/breaker.ts';
 import { whileProbed } from '../fleet/waits/capacity.ts';
@@ -114,10 +114,8 @@ export async function begin(
   switch (result.kind) {
     case 'begun':
       return { runner: launch.runner, profile };
-    case 'full': {
-      const note = `profile ${profile.name} is full (${profile.maxRunners} of ${profile.maxRunners})`;
-      return { kind: 'wait', reason: 'profile-full', note };
-    }
+    case 'full':
+      return { kind: 'wait', ...fullProfile(profile, profile.maxRunners) };
     case 'held':
       return { kind: 'wait', reason: 'scope-held', note: `${seen.scope.scope} was put on hold a moment ago` };
     case 'overtaken':
