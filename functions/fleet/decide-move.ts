@@ -75,7 +75,7 @@ export function decideMove(
 const cleanCount = { unserved: 0, unservedLaunch: 0, parked: false, withoutSpot: false } as const;
 
 /** Is the job over only by our own conclusion? `expired` stays: by then GitHub has given the job up, too. */
-function isUndoable(record: JobRecord | undefined): boolean {
+export function isUndoable(record: JobRecord | undefined): boolean {
   return record !== undefined && record.inferred && record.state !== 'expired';
 }
 

@@ -1,5 +1,6 @@
 import type { JobSighting } from '../contracts/between-rooms/job-sighting.ts';
 import type { JobRecord } from '../contracts/between-rooms/ledger-records.ts';
+import { isUndoable } from '../fleet/decide-move.ts';
 
 export type SightingDecision =
   /** The ledger knows as much. */
@@ -29,7 +30,7 @@ export function decideSighting(
 ): SightingDecision {
   if (state === 'queued') {
     if (known?.state === 'expired') return 'remember';
-    const isNews = known === undefined || known.state === 'blocked' || isUndone(known, now);
+    const isNews = known === undefined || known.state === 'blocked' || mayBeUndone(known, now);
     if (isAdmitted && isNews) return 'launch';
     return wasMissed(known) ? 'found-again' : 'known';
   }
@@ -43,9 +44,9 @@ export function decideSighting(
   return isOpen && known.state !== state ? 'track' : 'known';
 }
 
-/** We concluded that the job is over, and GitHub's word that it is queued may undo that by now. */
-function isUndone({ inferred, notBefore }: JobRecord, now: number): boolean {
-  return inferred && (notBefore === undefined || Date.parse(notBefore) <= now);
+/** GitHub's word that the job is queued undoes our own conclusion, after the rest that the job was given. */
+function mayBeUndone(known: JobRecord, now: number): boolean {
+  return isUndoable(known) && (known.notBefore === undefined || Date.parse(known.notBefore) <= now);
 }
 
 function wasMissed(known: JobRecord | undefined): boolean {
