@@ -47,12 +47,18 @@ describe('a rule with a state', () => {
 
   test('gives up loudly when the record is changed by others each time', async () => {
     const { ledger } = fakeWorld();
-    const failing = { ...ledger, changeBreaker: async () => false, changeCapacity: async () => false };
+    let tries = 0;
+    const overtaken = async (): Promise<boolean> => {
+      tries += 1;
+      return false;
+    };
+    const failing = { ...ledger, changeBreaker: overtaken, changeCapacity: overtaken };
     await expect(changeBreaker(breaker, (record) => record, failing)).rejects.toThrow(
       'the breaker of small in acme was changed by others 10 times while it was written',
     );
     await expect(changeCapacity(room, (record) => record, failing)).rejects.toThrow(
       'the room of small on FARGATE_SPOT was changed by others 10 times while it was written',
     );
+    expect(tries).toBe(20);
   });
 });
