@@ -48,7 +48,7 @@ export type SecretReaderOptions = {
   readonly now?: () => number;
   /** From 0 up to 1. */
   readonly random?: () => number;
-  /** Hears of each failure to read a secret anew; until the next try, ten seconds later, callers get the one that is known. */
+  /** Hears of each failure to read a secret anew; until the next try, ten seconds later, callers get the known secret. */
   readonly onStale?: (parameter: string, error: unknown) => void;
 };
 

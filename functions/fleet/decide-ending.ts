@@ -50,7 +50,7 @@ const verdicts: Record<Ending, Verdict> = {
   'spot-interrupted': { start: 'unknown', unserved: true, counts: false, healthy: true, mayBeRegistered: true },
   'interrupted-in-a-job': { ...ranAJob, mayBeRegistered: true },
   'over-max-hours': { ...ranAJob, mayBeRegistered: true },
-  // The sweep ended it because it did nothing. Nobody knows whether it ever listened.
+  // The sweep ended the runner because it did nothing. Nobody knows whether the runner ever listened.
   reaped: { start: 'unknown', unserved: true, counts: true, healthy: true, mayBeRegistered: true },
 };
 

@@ -151,7 +151,7 @@ function startOf(job: JobRecord | undefined, { scope, breaker }: PoolView, view:
   return decideStart({ job, profile, leases: record.leases, scope, breaker, room, now });
 }
 
-/** Was its launch asked for a moment ago? Then it is as good as started. */
+/** Was the job's launch asked for a moment ago? Then a runner for the job counts as started. */
 function isAsked({ askedAt }: JobRecord, now: number): boolean {
   return askedAt !== undefined && now - Date.parse(askedAt) <= askedForMs;
 }

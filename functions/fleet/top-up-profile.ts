@@ -4,7 +4,7 @@ import type { Profile } from '../contracts/with-infra/profile.ts';
 import type { Providers } from '../contracts/with-infra/providers.ts';
 import type { StartView } from './decide-start.ts';
 import { decideTopUp, type TopUp } from './decide-top-up.ts';
-import type { Ledger } from './ledger.ts';
+import type { BreakerKey, Ledger } from './ledger.ts';
 import { isSupply } from './supply.ts';
 import { release } from './waits/back-off.ts';
 
@@ -71,8 +71,7 @@ export async function topUpProfile(
         runners: runners.filter((runner) => runner.pool === pool),
         served: served.filter((one) => one.pool === pool).map(({ at }) => at),
         warm: 0,
-        scope: await ports.readScope(scope),
-        breaker: await ports.readBreaker({ profile: profile.name, scope }),
+        ...(await readGates({ profile: profile.name, scope }, ports)),
       };
       return [view];
     }),
@@ -105,6 +104,15 @@ export async function topUpOnce(asked: readonly TopUpAsked[], ports: TopUpPorts)
   return asked.map((one) => sent.get(one) ?? 0);
 }
 
+/** What may keep all runners of a profile in a scope from starting. Read side by side: the ledger is asked once. */
+export async function readGates(
+  key: BreakerKey,
+  ports: Pick<Ledger, 'readScope' | 'readBreaker'>,
+): Promise<Pick<StartView, 'scope' | 'breaker'>> {
+  const [scope, breaker] = await Promise.all([ports.readScope(key.scope), ports.readBreaker(key)]);
+  return { scope, breaker };
+}
+
 export async function readRoom(profile: string, ports: RoomPorts): Promise<StartView['room']> {
   const { onDemand, spot } = ports.providers(profile);
   const [first, second] = await Promise.all([
@@ -117,8 +125,8 @@ export async function readRoom(profile: string, ports: RoomPorts): Promise<Start
 export type Asked = { readonly sent: number; readonly failures: readonly string[] };
 
 /**
- * Asks for launches that nobody else is asking for at this moment, a portion at a time. Each portion is sent before the next one is
- * asked for, and one that fails takes nothing of the others with it.
+ * Asks for launches that nobody else is asking for at this moment, a portion at a time. Each portion is sent before the next
+ * portion is asked for. A portion that fails does not stop the others.
  *
  * @param hasTime false when nothing new may be begun; the rest is asked for in the next pass
  */

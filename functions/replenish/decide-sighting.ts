@@ -1,6 +1,7 @@
 import type { JobSighting } from '../contracts/between-rooms/job-sighting.ts';
 import type { JobRecord } from '../contracts/between-rooms/ledger-records.ts';
 import { isUndoable } from '../fleet/decide-move.ts';
+import { restOf } from '../fleet/waits/back-off.ts';
 
 export type SightingDecision =
   /** The ledger knows as much. */
@@ -46,7 +47,7 @@ export function decideSighting(
 
 /** GitHub's word that the job is queued undoes our own conclusion, after the rest that the job was given. */
 function mayBeUndone(known: JobRecord, now: number): boolean {
-  return isUndoable(known) && (known.notBefore === undefined || Date.parse(known.notBefore) <= now);
+  return isUndoable(known) && restOf(known, now) === undefined;
 }
 
 function wasMissed(known: JobRecord | undefined): boolean {

@@ -83,7 +83,7 @@ export async function findUnannounced(ports: SweepPorts): Promise<SweepVerdict> 
     if (!mayAsk()) continue;
     begun += 1;
     try {
-      // Before it is asked, so that one that takes all the time there is does not come first again and again.
+      // Before the repository is asked: a repository that takes all the time must not come first in every pass.
       await ports.noteAsked(repository.id);
       found.push(...(await sweep(repository, open, mayAsk, ports)));
       await endHold(scopeOf(repository), ports);
@@ -167,7 +167,7 @@ async function sweep(
   return found;
 }
 
-/** Some of them, and others the next time: the same ones must not come first for ever. */
+/** Some of the jobs in this pass, and others in the next: the same jobs must not come first for ever. */
 function oneAfterTheOther<T>(all: readonly T[], now: number): T[] {
   if (all.length <= mostLooksAPass) return [...all];
   const first = (Math.floor(now / askedEveryMs) * mostLooksAPass) % all.length;

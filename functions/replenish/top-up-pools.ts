@@ -13,7 +13,7 @@ import { giveUp } from '../fleet/decide-move.ts';
 import { decideTopUp, whyItWaits, type PoolView, type ProfileView } from '../fleet/decide-top-up.ts';
 import type { Ledger } from '../fleet/ledger.ts';
 import { isSupply } from '../fleet/supply.ts';
-import { askFor, readRoom, type Asked, type AskPorts, type RoomPorts } from '../fleet/top-up-profile.ts';
+import { askFor, readGates, readRoom, type Asked, type AskPorts, type RoomPorts } from '../fleet/top-up-profile.ts';
 import { minutesLeft, warmIdleMinutes } from './decide-warmth.ts';
 import { decideWaiting } from './decide-waiting.ts';
 
@@ -115,8 +115,7 @@ async function topUp(
       jobs: jobs.filter((job) => job.pool === pool),
       runners: runners.filter((runner) => runner.pool === pool),
       warm: windows.filter((window) => window.pool === pool).reduce((sum, { count }) => sum + count, 0),
-      scope: await ports.readScope(scope),
-      breaker: await ports.readBreaker({ profile: profile.name, scope }),
+      ...(await readGates({ profile: profile.name, scope }, ports)),
     })),
   );
   const view: ProfileView = { profile, record, room, pools, now };
@@ -189,7 +188,7 @@ function probedIn({ breaker }: PoolView, { profile, room, now }: ProfileView): P
   return probes.find((wait) => wait.until <= now);
 }
 
-/** Since when nothing keeps a job from starting: one that waited hours for room has just become runnable. */
+/** Since when nothing keeps a job from starting. A job that waited hours for room has only now become runnable. */
 function runnableSince(job: JobRecord, probed: Probed | undefined): number {
   const ends = [job.notBefore, job.decidedAt].map((at) => (at === undefined ? 0 : Date.parse(at)));
   return Math.max(queuedAt(job), probed?.until ?? 0, ...ends);

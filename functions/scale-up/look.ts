@@ -9,7 +9,7 @@ import { admitJob, type Admission } from '../fleet/admit-job.ts';
 import { decideMove } from '../fleet/decide-move.ts';
 import type { StartView } from '../fleet/decide-start.ts';
 import type { Ledger } from '../fleet/ledger.ts';
-import { readRoom, type RoomPorts } from '../fleet/top-up-profile.ts';
+import { readGates, readRoom, type RoomPorts } from '../fleet/top-up-profile.ts';
 import type { LaunchView } from './decide-launch.ts';
 import type { Outcome, Step } from './outcome.ts';
 
@@ -200,12 +200,11 @@ function placeOf(job: JobRecord, runner: RunnerRecord | undefined, admission: Ad
   return { profile: admission.kind === 'admitted' ? admission.profile.name : job.profile, scope: job.scope };
 }
 
-async function lookAround({ profile, scope: name }: Place, ports: LookPorts): Promise<Surroundings> {
-  const [{ leases }, scope, breaker, room] = await Promise.all([
-    ports.readProfile(profile),
-    ports.readScope(name),
-    ports.readBreaker({ profile, scope: name }),
-    readRoom(profile, ports),
+async function lookAround(place: Place, ports: LookPorts): Promise<Surroundings> {
+  const [{ leases }, gates, room] = await Promise.all([
+    ports.readProfile(place.profile),
+    readGates(place, ports),
+    readRoom(place.profile, ports),
   ]);
-  return { leases, scope, breaker, room };
+  return { leases, ...gates, room };
 }

@@ -13,7 +13,7 @@ export function perProfile<Asked, Done>({
   act,
 }: {
   readonly profileOf: (asked: Asked) => string;
-  /** The item that it writes. A transaction takes one act for an item: of several with the same key, the others come after the first. */
+  /** The item that the act writes. A transaction takes one act for an item: of several with the same key, the others come after the first. */
   readonly keyOf: (asked: Asked) => string;
   /** How many fit into one transaction. */
   readonly most: number;

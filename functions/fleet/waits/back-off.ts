@@ -15,10 +15,15 @@ type BackOffVerdict =
   { readonly kind: 'go' } | { readonly kind: 'wait'; readonly reason: WaitReason; readonly until?: number };
 
 /** May a runner be started for this job, as far as its own history says? */
-export function allowedByBackOff({ parked, notBefore, reason }: JobRecord, now: number): BackOffVerdict {
-  if (parked) return { kind: 'wait', reason: 'parked' };
-  if (notBefore === undefined || Date.parse(notBefore) <= now) return { kind: 'go' };
-  return { kind: 'wait', reason: reason ?? 'backing-off', until: Date.parse(notBefore) };
+export function allowedByBackOff(job: JobRecord, now: number): BackOffVerdict {
+  if (job.parked) return { kind: 'wait', reason: 'parked' };
+  const until = restOf(job, now);
+  return until === undefined ? { kind: 'go' } : { kind: 'wait', reason: job.reason ?? 'backing-off', until };
+}
+
+/** @returns until when nothing is launched for the job; undefined when that time is over, or none was set */
+export function restOf({ notBefore }: Pick<JobRecord, 'notBefore'>, now: number): number | undefined {
+  return notBefore === undefined || Date.parse(notBefore) <= now ? undefined : Date.parse(notBefore);
 }
 
 /**

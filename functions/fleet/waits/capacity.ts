@@ -8,7 +8,7 @@ const probedEveryMs = minute;
 const quietForMs = 5 * minute;
 /** Launches that were under way together are refused together: the first refusal says it for all. */
 const refusedTogetherMs = 5000;
-/** AWS may fail to start this many tasks in a row before that counts as want of room. One in a hundred is usual. */
+/** AWS may fail to start this many tasks in a row before that counts as a lack of room. One task in a hundred is usual. */
 const failuresAllowed = 2;
 
 export type CapacityVerdict =
